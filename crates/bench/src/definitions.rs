@@ -1,0 +1,150 @@
+//! What is defined before events come: funnels, a destination, sequences.
+
+use pbjson_types::Duration;
+use rekindle_proto::v1;
+use rekindle_proto::v1::destination_service_client::DestinationServiceClient;
+use rekindle_proto::v1::funnel_service_client::FunnelServiceClient;
+use rekindle_proto::v1::sequence_service_client::SequenceServiceClient;
+use tonic::transport::Channel;
+
+use crate::Fallible;
+use crate::workload::{STAGES, STALL};
+
+/// The workspace of every row.
+pub const WORKSPACE: &str = "workspaces/default";
+/// The funnel that questions are asked about.
+pub const SALES: &str = "sales";
+/// The funnel whose stalls start the sequence.
+pub const DESK: &str = "desk";
+/// Secret that calls are signed with.
+const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// Defines the three funnels of the workload: two of conversations, one of customers.
+pub async fn three_funnels(channel: &Channel) -> Fallible<()> {
+    let support = ["contact", "agent_message", "quote", "order", "delivery"];
+    sales_funnel(channel).await?;
+    create_funnel(channel, "support", funnel(support, v1::SubjectKind::Conversation)).await?;
+    customer_funnel(channel).await
+}
+
+/// Defines the funnel of conversations that questions are asked about.
+pub async fn sales_funnel(channel: &Channel) -> Fallible<()> {
+    create_funnel(channel, SALES, funnel(STAGES, v1::SubjectKind::Conversation)).await
+}
+
+/// Defines the funnel whose subject is the customer.
+pub async fn customer_funnel(channel: &Channel) -> Fallible<()> {
+    create_funnel(channel, "journey", funnel(STAGES, v1::SubjectKind::Customer)).await
+}
+
+/// Defines a funnel whose first stage stalls after so many seconds, and starts a sequence on it.
+pub async fn desk(channel: &Channel, stall_seconds: i64, steps: Vec<v1::Step>) -> Fallible<()> {
+    let mut asked = stage("asked", "desk_contact");
+    asked.stall = Some(silence(stall_seconds));
+    let stages = vec![asked, stage("answered", "desk_answer")];
+    create_funnel(channel, DESK, v1::Funnel { stages, ..Default::default() }).await?;
+    let trigger = v1::SequenceTrigger {
+        funnel: format!("{WORKSPACE}/funnels/{DESK}"),
+        stage: "asked".into(),
+        on: v1::SilenceKind::Stalled.into(),
+        ..Default::default()
+    };
+    let sequence = v1::Sequence { trigger: Some(trigger), steps, ..Default::default() };
+    let mut sequences = SequenceServiceClient::new(channel.clone());
+    sequences
+        .create_sequence(v1::CreateSequenceRequest {
+            parent: WORKSPACE.into(),
+            sequence_id: "nudge".into(),
+            sequence: Some(sequence),
+            ..Default::default()
+        })
+        .await?;
+    let name = format!("{WORKSPACE}/sequences/nudge");
+    sequences.start_sequence(v1::StartSequenceRequest { name, ..Default::default() }).await?;
+    Ok(())
+}
+
+/// A step that does nothing for an hour.
+pub fn wait_step() -> v1::Step {
+    let wait = v1::Wait { duration: Some(Duration { seconds: 3_600, nanos: 0 }), ..Default::default() };
+    v1::Step { id: "wait".into(), action: Some(v1::step::Action::Wait(wait)), ..Default::default() }
+}
+
+/// A step that calls the receiver at `url`, which it defines as a destination.
+pub async fn webhook_step(channel: &Channel, url: &str) -> Fallible<v1::Step> {
+    let webhook = v1::WebhookDestination {
+        url: url.into(),
+        secrets: vec![SECRET.into()],
+        allow_http: true,
+        ..Default::default()
+    };
+    let destination =
+        v1::Destination { kind: Some(v1::destination::Kind::Webhook(webhook)), ..Default::default() };
+    DestinationServiceClient::new(channel.clone())
+        .create_destination(v1::CreateDestinationRequest {
+            parent: WORKSPACE.into(),
+            destination_id: "hook".into(),
+            destination: Some(destination),
+            ..Default::default()
+        })
+        .await?;
+    let call =
+        v1::CallWebhook { destination: format!("{WORKSPACE}/destinations/hook"), ..Default::default() };
+    Ok(v1::Step {
+        id: "call".into(),
+        action: Some(v1::step::Action::CallWebhook(call)),
+        ..Default::default()
+    })
+}
+
+async fn create_funnel(channel: &Channel, id: &str, funnel: v1::Funnel) -> Fallible<()> {
+    let request = v1::CreateFunnelRequest {
+        parent: WORKSPACE.into(),
+        funnel_id: id.into(),
+        funnel: Some(funnel),
+        ..Default::default()
+    };
+    FunnelServiceClient::new(channel.clone()).create_funnel(request).await?;
+    Ok(())
+}
+
+/// Five stages within two weeks, each with a rule for silence, broken down by channel.
+fn funnel(kinds: [&str; 5], subject: v1::SubjectKind) -> v1::Funnel {
+    let seconds = STALL / 1_000_000;
+    let stages = kinds
+        .into_iter()
+        .map(|kind| v1::Stage {
+            stall: Some(silence(seconds)),
+            abandon: Some(silence(2 * seconds)),
+            ..stage(&kind.replace('_', "-"), kind)
+        })
+        .collect();
+    v1::Funnel {
+        subject: subject.into(),
+        stages,
+        conversion_window: Some(Duration { seconds: 14 * 86_400, nanos: 0 }),
+        breakdowns: vec![channel_property()],
+        ..Default::default()
+    }
+}
+
+/// The property that figures are broken down by.
+pub fn channel_property() -> v1::Property {
+    v1::Property { scope: v1::PropertyScope::Event.into(), key: "channel".into() }
+}
+
+fn stage(id: &str, kind: &str) -> v1::Stage {
+    v1::Stage {
+        id: id.into(),
+        enter: vec![v1::Match { event_types: vec![kind.into()], ..Default::default() }],
+        ..Default::default()
+    }
+}
+
+fn silence(seconds: i64) -> v1::SilenceRule {
+    v1::SilenceRule {
+        after: Some(Duration { seconds, nanos: 0 }),
+        owed_by: v1::OwedBy::Anyone.into(),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,196 @@
+//! Schedules in zones against a second implementation: croner, which reads cron patterns.
+//!
+//! Opening hours, periods of trends and spans of business time are followed through five years,
+//! and every instant must be the one that croner names: of a wall time that a zone skips the
+//! first instant after the gap, of one that it repeats the first. The ordinary suite does so for
+//! the zones that tell most; all of them, for the years around now, take minutes without
+//! optimisation: `just zones`.
+
+use std::str::FromStr;
+
+use croner::Cron;
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZoneDatabase;
+
+use super::*;
+use crate::metrics::bucket::{Granularity, TrendSpec};
+use crate::time::{HOUR, MINUTE};
+
+/// Years that a schedule is followed.
+const YEARS: i16 = 5;
+/// Opening hours, with the patterns by which they open and close.
+const HOURS: [(&str, &str, &str); 5] = [
+    ("Mo-Fr 09:00-18:00; PH off", "0 9 * * 1-5", "0 18 * * 1-5"),
+    ("Mo-Su 02:30-03:15", "30 2 * * *", "15 3 * * *"),
+    ("Mo-Su 00:00-08:00", "0 0 * * *", "0 8 * * *"),
+    ("Sa,Su 01:00-02:00", "0 1 * * 0,6", "0 2 * * 0,6"),
+    ("Mo-Su 22:00-06:00", "0 22 * * *", "0 6 * * *"),
+];
+/// Lengths of trend buckets, with the patterns by which they begin.
+const BUCKETS: [(Granularity, &str); 3] =
+    [(Granularity::Day, "0 0 * * *"), (Granularity::Week, "0 0 * * 1"), (Granularity::Month, "0 0 1 * *")];
+/// Spans of business time after which a silence is a stall or an abandonment.
+const SPANS: [i64; 4] = [20 * MINUTE, 2 * HOUR, 9 * HOUR, 100 * HOUR];
+/// Zones that tell most, and the first of the years in which they do.
+const TELLING: [(&str, i16); 20] = [
+    ("UTC", 2024),
+    ("America/New_York", 2024),
+    ("Europe/Berlin", 2024),
+    ("Europe/London", 2024),
+    // Half an hour forward and back.
+    ("Australia/Lord_Howe", 2024),
+    ("Asia/Kolkata", 2024),
+    ("Asia/Kathmandu", 2024),
+    ("Pacific/Chatham", 2024),
+    // Two hours at once.
+    ("Antarctica/Troll", 2024),
+    // Back for Ramadan.
+    ("Africa/Casablanca", 2024),
+    // At midnight, to and fro.
+    ("America/Sao_Paulo", 2014),
+    ("America/Havana", 2024),
+    ("America/Santiago", 2024),
+    ("Asia/Beirut", 2019),
+    ("Africa/Cairo", 2022),
+    ("Asia/Tehran", 2018),
+    // A minute after midnight: back over it.
+    ("America/St_Johns", 2006),
+    // Changes of offset without summer time.
+    ("America/Caracas", 2014),
+    ("Asia/Pyongyang", 2014),
+    ("Europe/Istanbul", 2013),
+];
+
+#[test]
+fn the_zones_that_tell_most_open_and_begin_when_croner_says() {
+    for (name, year) in TELLING {
+        follow(name, year);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes without optimisation: just zones"]
+fn every_zone_opens_and_begins_when_croner_says() {
+    let zones = TimeZoneDatabase::bundled();
+    let names: Vec<String> = zones.available().map(|name| name.to_string()).collect();
+    assert!(names.len() > 500, "only {} zones", names.len());
+    let checked: usize = names.iter().map(|name| follow(name, 2024)).sum();
+    println!("{} zones, {YEARS} years from 2024 on: {checked} instants agree with croner", names.len());
+}
+
+/// Days and nights that are longer than croner looks.
+#[test]
+fn gaps_of_three_hours_and_of_a_day_end_where_they_end() {
+    let first = |name: &str, wall: DateTime| {
+        instant_of(wall, &zone_of(name)).map(Timestamp::to_rfc3339).expect("an instant")
+    };
+    // Samoa left out 2011-12-30; Casey went from 00:01 to 03:01.
+    for hour in [0, 9, 23] {
+        assert_eq!(first("Pacific/Apia", date(2011, 12, 30).at(hour, 30, 0, 0)), "2011-12-30T10:00:00Z");
+    }
+    assert_eq!(first("Antarctica/Casey", date(2020, 10, 4).at(0, 1, 0, 0)), "2020-10-03T16:01:00Z");
+    assert_eq!(first("Antarctica/Casey", date(2020, 10, 4).at(2, 59, 0, 0)), "2020-10-03T16:01:00Z");
+}
+
+/// Follows every schedule through a zone; how many instants were compared.
+fn follow(name: &str, year: i16) -> usize {
+    let zone = zone_of(name);
+    let mut checked = 0;
+    for (hours, opens, closes) in HOURS {
+        let calendar = calendar(hours, &zone);
+        // In the evening all of them are closed.
+        let from = instant_of(date(year, 1, 1).at(20, 0, 0, 0), &zone).expect("an evening");
+        let until = instant_of(date(year + YEARS, 1, 1).at(20, 0, 0, 0), &zone).expect("an evening");
+        let (opens, closes) = (fires(opens, &zone, from, until), fires(closes, &zone, from, until));
+        let expected: Vec<_> =
+            opens.into_iter().zip(closes).filter(|(opens, closes)| opens < closes).collect();
+        let found: Vec<_> = calendar
+            .stretches(from, until)
+            .expect("years that exist")
+            .filter(|(opens, closes)| opens < closes)
+            .collect();
+        let differs = expected.iter().zip(&found).find(|(expected, found)| expected != found);
+        assert_eq!(differs, None, "{name}: {hours}: croner's, then ours");
+        assert_eq!(expected.len(), found.len(), "{name}: {hours}");
+        checked += 2 * found.len() + spans(name, &calendar, &expected);
+    }
+    checked
+        + BUCKETS
+            .iter()
+            .map(|(granularity, pattern)| buckets(name, &zone, year, *granularity, pattern))
+            .sum::<usize>()
+}
+
+/// Spans of open time, from an instant in every month on, against the stretches that croner names.
+fn spans(name: &str, calendar: &Calendar, stretches: &[(Timestamp, Timestamp)]) -> usize {
+    let mut checked = 0;
+    for at in (0..stretches.len().saturating_sub(150)).step_by(29) {
+        // Before it opens, and inside.
+        for start in [stretches[at].0.plus(-HOUR), stretches[at].0.plus(7 * MINUTE)] {
+            for span in SPANS {
+                let expected = walked(&stretches[at..], start, span);
+                assert_eq!(
+                    calendar.add(start, span),
+                    expected,
+                    "{name}: {span} after {}",
+                    start.to_rfc3339()
+                );
+                checked += 1;
+            }
+        }
+    }
+    checked
+}
+
+/// When `span` of open time has passed since `start`.
+fn walked(stretches: &[(Timestamp, Timestamp)], start: Timestamp, span: i64) -> Option<Timestamp> {
+    let mut left = span;
+    for (opens, closes) in stretches {
+        let opens = (*opens).max(start);
+        let open = closes.since(opens).max(0);
+        if left <= open {
+            return Some(opens.plus(left));
+        }
+        left -= open;
+    }
+    None
+}
+
+/// Beginnings of the buckets of a trend; each ends where the next begins, and holds what lies in it.
+fn buckets(name: &str, zone: &TimeZone, year: i16, granularity: Granularity, pattern: &str) -> usize {
+    let spec = TrendSpec { granularity, zone: zone.clone() };
+    let from = instant_of(date(year, 1, 1).at(20, 0, 0, 0), zone).expect("an evening");
+    let until = instant_of(date(year + YEARS, 1, 1).at(20, 0, 0, 0), zone).expect("an evening");
+    let expected = fires(pattern, zone, from, until);
+    let mut day: Date = spec.date_of(expected[0]);
+    for start in &expected {
+        let bucket = spec.bucket(day);
+        assert_eq!(bucket.starts_at, *start, "{name}: {granularity:?} of {day}");
+        for at in [bucket.starts_at, bucket.starts_at.plus(HOUR), bucket.ends_at.plus(-1)] {
+            assert_eq!(spec.date_of(at), day, "{name}: {granularity:?} at {}", at.to_rfc3339());
+        }
+        assert_eq!(spec.bucket(spec.date_of(bucket.ends_at)).starts_at, bucket.ends_at, "{name}: {day}");
+        day = spec.date_of(bucket.ends_at);
+    }
+    expected.len()
+}
+
+/// When croner's pattern fires, after `from` and before `until`.
+fn fires(pattern: &str, zone: &TimeZone, from: Timestamp, until: Timestamp) -> Vec<Timestamp> {
+    let zoned =
+        |at: Timestamp| jiff::Timestamp::from_microsecond(at.0).expect("an instant").to_zoned(zone.clone());
+    let cron = Cron::from_str(pattern).expect("a pattern");
+    let fired = cron.iter_after(zoned(from)).map(|at| Timestamp(at.timestamp().as_microsecond()));
+    fired.take_while(|at| *at < until).collect()
+}
+
+fn zone_of(name: &str) -> TimeZone {
+    TimeZoneDatabase::bundled().get(name).expect("a zone of the bundled database")
+}
+
+/// A calendar in a zone of the bundled database, whatever the machine's own says.
+fn calendar(hours: &str, zone: &TimeZone) -> Calendar {
+    let spec = CalendarSpec { hours: hours.into(), holidays: Vec::new(), zone: "UTC".into() };
+    let compiled = Calendar::compile(&spec, &mut Violations::new()).expect("valid hours");
+    Calendar { zone: zone.clone(), ..compiled }
+}

@@ -1,0 +1,197 @@
+//! What a fold means for what was already noticed and begun.
+//!
+//! Marks are never rebuilt: one whose silence a late event removed or moved is
+//! noted as voided. Runs end in the same commit that stores the customer's return.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use rekindle_core::Timestamp;
+use rekindle_core::event::Event;
+use rekindle_core::fold::Silence;
+use rekindle_core::fold::passage::Standing;
+use rekindle_core::funnel::CompiledFunnel;
+use rekindle_core::mark::{MarkFate, MarkKey, MarkKind};
+use rekindle_ports::Tx;
+use rekindle_ports::ledger::{EndReason, RunRow};
+use uuid::Uuid;
+
+use crate::error::EngineResult;
+use crate::revisions::renames::KnownRenames;
+
+/// A silence's clocks as marks name them, with the instant.
+pub(super) type DueKeys = Vec<(MarkKey, Timestamp)>;
+
+/// What folding changed that marks and runs have to hear of.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// Clocks that a closing event stopped before they ran out: their marks, if any, are void.
+    pub stopped: BTreeSet<MarkKey>,
+    /// Live journeys that were folded anew, with every clock that still runs out in time.
+    pub rebuilt: HashMap<(String, Uuid), HashSet<(MarkKey, Timestamp)>>,
+    /// Where live journeys stand now.
+    pub standings: HashMap<(String, Uuid), Whereabouts>,
+    /// Subjects of everything above.
+    pub subjects: BTreeSet<Uuid>,
+}
+
+/// Where a live journey stands.
+#[derive(Debug)]
+pub(super) struct Whereabouts {
+    /// Its standing.
+    pub standing: Standing,
+    /// Id of the stage it is in.
+    pub stage: Option<String>,
+    /// Number of the revision that it is live in.
+    pub revision: i32,
+    /// Instant of the anchor of the silence in progress.
+    pub quiet_since: Option<Timestamp>,
+}
+
+/// The clocks of a silence that run out before it ends.
+pub(super) fn due_keys(
+    funnel: &CompiledFunnel,
+    funnel_id: &str,
+    subject: Uuid,
+    silence: &Silence,
+) -> DueKeys {
+    clocks(funnel, funnel_id, subject, silence)
+        .into_iter()
+        .filter(|(_, due)| silence.until.is_none_or(|until| *due < until))
+        .collect()
+}
+
+/// All clocks of a silence.
+pub(super) fn clocks(funnel: &CompiledFunnel, funnel_id: &str, subject: Uuid, silence: &Silence) -> DueKeys {
+    let stage = &funnel.funnel.stages[silence.key.place].id;
+    [(MarkKind::Stalled, &silence.stall), (MarkKind::Abandoned, &silence.abandon)]
+        .into_iter()
+        .filter_map(|(kind, clock)| {
+            let clock = clock.as_ref()?;
+            let anchor = clock.anchor.id.clone();
+            let key = MarkKey { funnel: funnel_id.into(), subject, stage: stage.clone(), kind, anchor };
+            Some((key, clock.due_at))
+        })
+        .collect()
+}
+
+impl Effects {
+    /// Voids marks and ends runs.
+    pub async fn apply(
+        self,
+        tx: &mut dyn Tx,
+        fresh: &[Event],
+        owners: &HashMap<Uuid, Option<Uuid>>,
+        now: Timestamp,
+    ) -> EngineResult<()> {
+        let voided = self.void_marks(tx, now).await?;
+        let mut subjects = self.subjects.clone();
+        subjects.extend(fresh.iter().filter_map(|event| event.conversation));
+        subjects.extend(fresh.iter().filter_map(|event| owner_of(event, owners)));
+        let subjects: Vec<Uuid> = subjects.into_iter().collect();
+        let runs = tx.open_runs(&subjects).await?;
+        let renamed = self.renamed(tx, &runs).await?;
+        let ended: Vec<(Uuid, EndReason)> = runs
+            .iter()
+            .filter_map(|run| Some((run.id, self.end_of(run, fresh, owners, &voided, &renamed)?)))
+            .collect();
+        if !ended.is_empty() {
+            crate::runs::ending::end(tx, &ended, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn void_marks(&self, tx: &mut dyn Tx, now: Timestamp) -> EngineResult<HashSet<MarkKey>> {
+        let mut subjects: BTreeSet<Uuid> = self.stopped.iter().map(|key| key.subject).collect();
+        subjects.extend(self.rebuilt.keys().map(|(_, subject)| *subject));
+        if subjects.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let subjects: Vec<Uuid> = subjects.into_iter().collect();
+        let voided: HashSet<MarkKey> = tx
+            .marks_of(&subjects)
+            .await?
+            .into_iter()
+            .filter(|mark| mark.fate != MarkFate::Voided && self.is_void(&mark.key, mark.due_at))
+            .map(|mark| mark.key)
+            .collect();
+        let keys: Vec<MarkKey> = voided.iter().cloned().collect();
+        tx.void_marks(&keys, now).await?;
+        Ok(voided)
+    }
+
+    fn is_void(&self, key: &MarkKey, due_at: Timestamp) -> bool {
+        if self.stopped.contains(key) {
+            return true;
+        }
+        let rebuilt = self.rebuilt.get(&(key.funnel.clone(), key.subject));
+        rebuilt.is_some_and(|clocks| !clocks.contains(&(key.clone(), due_at)))
+    }
+
+    /// Runs whose journey is still in their stage, under the name that a later revision gave it.
+    async fn renamed(&self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashSet<Uuid>> {
+        let elsewhere = |run: &&RunRow| {
+            let now = self.standings.get(&(run.trigger.funnel.clone(), run.trigger.subject));
+            now.is_some_and(|now| now.revision > 1 && now.stage.as_ref() != Some(&run.trigger.stage))
+        };
+        let elsewhere: Vec<&RunRow> = runs.iter().filter(elsewhere).collect();
+        let mut renamed = HashSet::new();
+        if elsewhere.is_empty() {
+            return Ok(renamed);
+        }
+        let subjects: Vec<Uuid> = elsewhere.iter().map(|run| run.trigger.subject).collect();
+        let marks = tx.marks_of(&subjects).await?;
+        let mut known = KnownRenames::default();
+        for run in elsewhere {
+            let (funnel, subject) = (&run.trigger.funnel, run.trigger.subject);
+            let mark = marks.iter().find(|mark| mark.key == run.trigger);
+            let (Some(mark), Some(now)) = (mark, self.standings.get(&(funnel.clone(), subject))) else {
+                continue;
+            };
+            let renames = known.of(tx, funnel).await?;
+            let stage = renames.successor(&run.trigger.stage, mark.revision, now.revision.into());
+            if stage.is_some() && stage == now.stage.as_deref() {
+                renamed.insert(run.id);
+            }
+        }
+        Ok(renamed)
+    }
+
+    /// Why a run ends now, if it does.
+    fn end_of(
+        &self,
+        run: &RunRow,
+        fresh: &[Event],
+        owners: &HashMap<Uuid, Option<Uuid>>,
+        voided: &HashSet<MarkKey>,
+        renamed: &HashSet<Uuid>,
+    ) -> Option<EndReason> {
+        let subject = run.trigger.subject;
+        let concerns =
+            |event: &&Event| event.conversation == Some(subject) || owner_of(event, owners) == Some(subject);
+        let returned = fresh
+            .iter()
+            .filter(concerns)
+            .any(|e| e.is_return() && e.effective_at >= run.since && !e.carries_attributes());
+        if returned {
+            return Some(EndReason::CustomerReturned);
+        }
+        let now = self.standings.get(&(run.trigger.funnel.clone(), subject))?;
+        if now.standing.completed || now.standing.ended {
+            return Some(EndReason::GoalReached);
+        }
+        if now.stage.as_ref() != Some(&run.trigger.stage) && !renamed.contains(&run.id) {
+            return Some(EndReason::StageLeft);
+        }
+        // A silence that overlaps the one taken back goes on with its run.
+        let goes_on = now.quiet_since.is_some_and(|since| since <= run.due_at);
+        (voided.contains(&run.trigger) && !goes_on).then_some(EndReason::Voided)
+    }
+}
+
+/// The customer whose stream an event is in.
+fn owner_of(event: &Event, owners: &HashMap<Uuid, Option<Uuid>>) -> Option<Uuid> {
+    match event.conversation {
+        Some(conversation) => owners.get(&conversation).copied().flatten(),
+        None => event.customer,
+    }
+}

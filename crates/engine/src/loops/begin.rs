@@ -1,0 +1,255 @@
+//! Looks once more whether messages are wanted, and writes *attempt started*.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use rekindle_core::Timestamp;
+use rekindle_core::sequence::SequenceState;
+use rekindle_core::time::HOUR;
+use rekindle_ports::ledger::{
+    AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, Message, RunRow, RunState,
+};
+use rekindle_ports::resources::{DestinationRow, SuppressionKind, SuppressionReason};
+use rekindle_ports::rows::{Claimed, Lease, NameKind};
+use rekindle_ports::{Deliver, Tx};
+use uuid::Uuid;
+
+use super::locks::lock_subjects;
+use super::settle::{MOST_VANISHED, over};
+use super::settled::Settled;
+use super::shelf::Shelf;
+use super::walk::PAUSED_LOOK;
+use crate::error::EngineResult;
+
+/// How often a delivery to a disabled destination looks whether it is enabled again.
+const DISABLED_LOOK: i64 = HOUR;
+
+const VANISHED: &str = "vanished";
+
+/// What a worker holds that has written *attempt started*.
+#[derive(Clone)]
+pub(super) struct Started {
+    pub claim: Claimed<DeliveryKey>,
+    pub delivery: DeliveryRow,
+    pub attempt: AttemptRow,
+    pub destination: DestinationRow,
+}
+
+/// What beginning came to.
+pub(super) struct Begun {
+    /// Attempts that were written as started.
+    pub started: Vec<Started>,
+    /// Whether a run goes on, because its message is not to be sent.
+    pub wakes: bool,
+}
+
+/// Begins an attempt of every delivery that is still wanted; ends or puts off the others.
+pub(super) fn begin(
+    tx: &mut dyn Tx,
+    deliver: Arc<dyn Deliver>,
+    lease: Lease,
+    claims: Vec<Claimed<DeliveryKey>>,
+    now: Timestamp,
+) -> BoxFuture<'_, EngineResult<Begun>> {
+    Box::pin(async move {
+        let ids: Vec<String> = claims.iter().map(|claim| claim.key.id.clone()).collect();
+        let seen = tx.deliveries_by_id(&ids).await?;
+        let subjects: Vec<Uuid> =
+            seen.iter().flat_map(|it| [it.conversation, it.customer]).flatten().collect();
+        lock_subjects(tx, subjects).await?;
+        let mut held = tx.hold_deliveries(&claims).await?;
+        held.retain(|delivery| !delivery.state.is_final());
+        let claims: HashMap<String, Claimed<DeliveryKey>> =
+            claims.into_iter().map(|claim| (claim.key.id.clone(), claim)).collect();
+        let mut beginning = Beginning {
+            facts: Facts::of(tx, &held).await?,
+            deliver: &*deliver,
+            now,
+            shelf: Shelf::default(),
+            settled: Settled::default(),
+            started: Vec::new(),
+        };
+        for delivery in held {
+            let claim = claims[&delivery.id].clone();
+            beginning.decide(tx, claim, delivery).await?;
+        }
+        beginning.save(tx, &lease).await
+    })
+}
+
+/// What decides whether deliveries are wanted.
+struct Facts {
+    attempts: HashMap<String, Vec<AttemptRow>>,
+    runs: HashMap<Uuid, RunRow>,
+    /// Names of customers.
+    names: HashMap<Uuid, String>,
+    suppressed: HashMap<(SuppressionKind, String), SuppressionReason>,
+}
+
+impl Facts {
+    async fn of(tx: &mut dyn Tx, held: &[DeliveryRow]) -> EngineResult<Self> {
+        let ids: Vec<String> = held.iter().map(|delivery| delivery.id.clone()).collect();
+        let runs: Vec<Uuid> = held.iter().map(|delivery| delivery.run).collect();
+        let customers: Vec<Uuid> = held.iter().filter_map(|delivery| delivery.customer).collect();
+        let mut facts = Self {
+            attempts: tx.attempts_of(&ids).await?,
+            runs: tx.runs_by_id(&runs).await?.into_iter().map(|run| (run.id, run)).collect(),
+            names: tx.names(NameKind::Customer, &customers).await?,
+            suppressed: HashMap::new(),
+        };
+        let entries: Vec<_> = held.iter().flat_map(|delivery| facts.entries(delivery)).collect();
+        if !entries.is_empty() {
+            let found = tx.suppressed(&entries).await?;
+            facts.suppressed = found.into_iter().map(|it| ((it.kind, it.value), it.reason)).collect();
+        }
+        Ok(facts)
+    }
+
+    /// What of a delivery may stand on the suppression list: a customer is suppressed by any way,
+    /// an address and its domain by mail.
+    fn entries(&self, delivery: &DeliveryRow) -> Vec<(SuppressionKind, String)> {
+        let mut entries = Vec::new();
+        if let Message::Email { to, .. } = &delivery.message {
+            let address = to.to_lowercase();
+            let domain = address.rsplit('@').next().unwrap_or_default().to_owned();
+            entries.push((SuppressionKind::Domain, domain));
+            entries.push((SuppressionKind::Address, address));
+        }
+        let name = delivery.customer.and_then(|customer| self.names.get(&customer));
+        entries.extend(name.map(|name| (SuppressionKind::Customer, name.clone())));
+        entries
+    }
+
+    fn attempts(&self, delivery: &DeliveryRow) -> &[AttemptRow] {
+        self.attempts.get(&delivery.id).map_or(&[], Vec::as_slice)
+    }
+}
+
+struct Beginning<'a> {
+    facts: Facts,
+    deliver: &'a dyn Deliver,
+    now: Timestamp,
+    shelf: Shelf,
+    settled: Settled,
+    started: Vec<Started>,
+}
+
+impl Beginning<'_> {
+    async fn decide(
+        &mut self,
+        tx: &mut dyn Tx,
+        claim: Claimed<DeliveryKey>,
+        delivery: DeliveryRow,
+    ) -> EngineResult<()> {
+        let now = self.now;
+        let attempts = self.facts.attempts(&delivery);
+        let vanished = attempts.last().filter(|attempt| attempt.outcome.is_none()).cloned();
+        if let Some(attempt) = &vanished {
+            // Somebody started to send and never said what came of it.
+            let times = 1 + attempts.iter().filter(|attempt| attempt.phase == VANISHED).count();
+            self.settled.attempt(vanished_attempt(attempt, now));
+            if delivery.park_unknown || times >= MOST_VANISHED {
+                let reason = "the sender vanished while sending".to_owned();
+                self.settled.add(claim, over(delivery, DeliveryState::Unknown, reason, now));
+                return Ok(());
+            }
+        }
+        if let Some((mut state, mut reason)) = self.refuse(&delivery) {
+            if vanished.is_some() {
+                // It is not wanted any more, and nobody knows whether it went.
+                state = DeliveryState::Unknown;
+                reason = format!("{reason}; its last sender vanished while sending");
+            }
+            self.settled.add(claim, over(delivery, state, reason, now));
+            return Ok(());
+        }
+        let Some(destination) = self.shelf.destination(tx, &delivery.destination).await? else {
+            let reason = "the destination is gone".to_owned();
+            self.settled.add(claim, over(delivery, DeliveryState::Failed, reason, now));
+            return Ok(());
+        };
+        if let Some((reason, wait)) = self.held_back(tx, &delivery, &destination).await? {
+            let (state, next_at) = (DeliveryState::Scheduled, Some(now.plus(wait)));
+            self.settled.add(claim, DeliveryRow { state, reason: reason.into(), next_at, ..delivery });
+            return Ok(());
+        }
+        self.start(claim, delivery, destination);
+        Ok(())
+    }
+
+    fn start(&mut self, claim: Claimed<DeliveryKey>, delivery: DeliveryRow, destination: DestinationRow) {
+        let delivery =
+            DeliveryRow { state: DeliveryState::Sending, attempts: delivery.attempts + 1, ..delivery };
+        let attempt = AttemptRow {
+            delivery: delivery.id.clone(),
+            number: delivery.attempts,
+            started_at: self.now,
+            ended_at: None,
+            outcome: None,
+            phase: String::new(),
+            code: None,
+            response: String::new(),
+        };
+        self.settled.attempt(attempt.clone());
+        self.started.push(Started { claim, delivery, attempt, destination });
+    }
+
+    /// How a delivery ends that is not to be sent at all, and why.
+    fn refuse(&self, delivery: &DeliveryRow) -> Option<(DeliveryState, String)> {
+        let end = |state, reason: &str| Some((state, reason.to_owned()));
+        let run = self.facts.runs.get(&delivery.run);
+        if run.is_some_and(|run| !matches!(run.state, RunState::Running | RunState::Completed)) {
+            return end(DeliveryState::Cancelled, "its run is over");
+        }
+        if delivery.expires_at <= self.now {
+            return end(DeliveryState::Expired, "its time is over");
+        }
+        if let Message::Email { to, .. } = &delivery.message
+            && !self.deliver.may_write_to(to)
+        {
+            return end(DeliveryState::Suppressed, "the operator does not let this address be written to");
+        }
+        let entries = self.facts.entries(delivery);
+        let reason = entries.iter().find_map(|entry| self.facts.suppressed.get(entry))?;
+        end(DeliveryState::Suppressed, &format!("on the suppression list: {reason:?}"))
+    }
+
+    /// Why a message that is wanted is not sent yet, and when to look again.
+    async fn held_back(
+        &mut self,
+        tx: &mut dyn Tx,
+        delivery: &DeliveryRow,
+        destination: &DestinationRow,
+    ) -> EngineResult<Option<(&'static str, i64)>> {
+        if destination.disabled.is_some() {
+            return Ok(Some(("the destination is disabled", DISABLED_LOOK)));
+        }
+        let Some(run) = self.facts.runs.get(&delivery.run) else {
+            return Ok(None);
+        };
+        let is_paused = self.shelf.state(tx, run).await? == Some(SequenceState::Paused);
+        Ok(is_paused.then_some(("its sequence is paused", PAUSED_LOOK)))
+    }
+
+    async fn save(self, tx: &mut dyn Tx, lease: &Lease) -> EngineResult<Begun> {
+        let sending: Vec<_> =
+            self.started.iter().map(|started| (started.claim.clone(), started.delivery.clone())).collect();
+        tx.save_deliveries(&sending, false).await?;
+        // The whole lease lies ahead of the send.
+        let claims: Vec<_> = sending.into_iter().map(|(claim, _)| claim).collect();
+        tx.renew_deliveries(&claims, lease).await?;
+        let wakes = self.settled.save(tx, self.now).await?;
+        Ok(Begun { started: self.started, wakes })
+    }
+}
+
+fn vanished_attempt(attempt: &AttemptRow, now: Timestamp) -> AttemptRow {
+    AttemptRow {
+        ended_at: Some(now),
+        outcome: Some(AttemptOutcome::Unknown),
+        phase: VANISHED.into(),
+        response: "the process that sent it ended before it could say what came of it".into(),
+        ..attempt.clone()
+    }
+}

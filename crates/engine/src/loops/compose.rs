@@ -1,0 +1,233 @@
+//! Writes what a step sends: once, so that every attempt sends the same bytes.
+
+use rekindle_core::Timestamp;
+use rekindle_core::sequence::{Action, CallWebhook, SendEmail, Step, UnknownPolicy};
+use rekindle_core::time::DAY;
+use rekindle_core::value::Properties;
+use rekindle_ports::deliver::TemplateKind;
+use rekindle_ports::ledger::{DeliveryRow, DeliveryState, Message, RunRow};
+use rekindle_ports::resources::{DestinationKind, DestinationRow, WorkspaceRow};
+use rekindle_ports::rows::RevisionRow;
+use rekindle_ports::{Deliver, Tx};
+use serde_json::json;
+
+use super::locks::Locked;
+use super::shelf::Shelf;
+use crate::error::EngineResult;
+
+/// How long a message is worth sending.
+const WORTH_SENDING: i64 = 5 * DAY;
+
+/// The delivery of a step; one that cannot be written is failed from the start and says why.
+pub(super) async fn compose(
+    tx: &mut dyn Tx,
+    shelf: &mut Shelf,
+    deliver: &dyn Deliver,
+    locked: &Locked,
+    run: &RunRow,
+    step: &Step,
+    now: Timestamp,
+) -> EngineResult<DeliveryRow> {
+    let (destination_id, unknown) = match &step.action {
+        Action::SendEmail(email) => (&email.destination, email.unknown),
+        Action::CallWebhook(webhook) => (&webhook.destination, webhook.unknown),
+        Action::Wait(_) => unreachable!("a wait sends nothing"),
+    };
+    let destination = shelf.destination(tx, destination_id).await?;
+    let (workspace, latest) = (shelf.workspace(tx).await?, shelf.latest(tx, &run.trigger.funnel).await?);
+    let workspace_key = tx.scope().workspace;
+    let context = context(workspace_key, deliver, locked, run, latest.as_deref());
+    let writer = Writer {
+        deliver,
+        run,
+        step,
+        now,
+        workspace: &workspace,
+        workspace_key,
+        funnel_revision: latest.map(|revision| revision.head.revision),
+        context: &context,
+    };
+    let written = match destination {
+        None => Err(format!("there is no destination {destination_id:?}")),
+        Some(destination) => writer.write(&destination),
+    };
+    let written = written.and_then(|(recipient, message)| {
+        deliver.check_message(&message)?;
+        Ok((recipient, message))
+    });
+    let (state, reason, recipient, message) = match written {
+        Ok((recipient, message)) => (DeliveryState::Scheduled, String::new(), recipient, message),
+        Err(reason) => {
+            (DeliveryState::Failed, reason, String::new(), Message::Webhook { body: String::new() })
+        }
+    };
+    Ok(DeliveryRow {
+        id: delivery_id(run, step),
+        run: run.id,
+        step: step.id.clone(),
+        destination: destination_id.clone(),
+        customer: run.customer,
+        conversation: run.conversation,
+        recipient,
+        message,
+        park_unknown: unknown == UnknownPolicy::Park,
+        state,
+        reason,
+        overtaken: false,
+        next_at: (state == DeliveryState::Scheduled).then_some(now),
+        expires_at: now.plus(WORTH_SENDING),
+        attempts: 0,
+        created_at: now,
+        ended_at: state.is_final().then_some(now),
+    })
+}
+
+/// Run, step and visit; a linear sequence visits each step once.
+pub(super) fn delivery_id(run: &RunRow, step: &Step) -> String {
+    format!("{}-{}-1", run.id.simple(), step.id)
+}
+
+/// Writes the message of a step.
+pub(crate) struct Writer<'a> {
+    pub deliver: &'a dyn Deliver,
+    pub run: &'a RunRow,
+    pub step: &'a Step,
+    pub now: Timestamp,
+    pub workspace: &'a WorkspaceRow,
+    pub workspace_key: i64,
+    pub funnel_revision: Option<i32>,
+    /// What templates can say.
+    pub context: &'a serde_json::Value,
+}
+
+/// The recipient and the message, or why there is none.
+pub(crate) type Written = Result<(String, Message), String>;
+
+impl Writer<'_> {
+    /// The message of the step for a destination.
+    pub fn write(&self, destination: &DestinationRow) -> Written {
+        match &self.step.action {
+            Action::SendEmail(email) => self.email(email, destination),
+            Action::CallWebhook(webhook) => self.webhook(webhook, destination),
+            Action::Wait(_) => Err("a wait sends nothing".into()),
+        }
+    }
+
+    fn email(&self, email: &SendEmail, destination: &DestinationRow) -> Written {
+        let DestinationKind::Smtp { sender, .. } = &destination.kind else {
+            return Err(format!("the destination {:?} sends no mail", destination.id));
+        };
+        let from = sender.clone().or_else(|| self.workspace.body.sender.clone());
+        let from = from.ok_or("neither the destination nor the workspace names a sender")?;
+        let to = if email.to.is_empty() {
+            let address = self.context["customer"]["email"].as_str();
+            address.ok_or("the customer has no email attribute")?.to_owned()
+        } else {
+            self.render("to", &email.to, TemplateKind::Address)?
+        };
+        let html = match email.html.as_str() {
+            "" => None,
+            html => Some(self.render("html", html, TemplateKind::Html)?),
+        };
+        let customer = self.run.customer.ok_or("nobody knows whose conversation it is")?;
+        let domain = from.address.rsplit('@').next().unwrap_or("rekindle.invalid");
+        let message = Message::Email {
+            message_id: format!("{}@{domain}", delivery_id(self.run, self.step)),
+            date: self.now.to_parts().0,
+            reply_to: self.workspace.body.reply_to.clone(),
+            subject: self.render("subject", &email.subject, TemplateKind::Subject)?,
+            text: self.render("text", &email.text, TemplateKind::Text)?,
+            html,
+            to: to.clone(),
+            unsubscribe_url: self.deliver.unsubscribe_url(self.workspace_key, customer),
+            unsubscribe_mailto: self.workspace.body.unsubscribe_mailto.clone(),
+            from,
+        };
+        Ok((to, message))
+    }
+
+    fn webhook(&self, webhook: &CallWebhook, destination: &DestinationRow) -> Written {
+        let DestinationKind::Webhook { url, .. } = &destination.kind else {
+            return Err(format!("the destination {:?} is no webhook", destination.id));
+        };
+        let custom = match webhook.body.as_str() {
+            "" => serde_json::Value::Null,
+            body => {
+                let text = self.render("body", body, TemplateKind::Json)?;
+                serde_json::from_str(&text).map_err(|error| format!("body: renders no JSON: {error}"))?
+            }
+        };
+        let trigger = &self.run.trigger;
+        let body = json!({
+            "type": format!("conversation.{}", serde_json::to_value(trigger.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default()),
+            "timestamp": self.now.to_rfc3339(),
+            "data": {
+                "run": self.run.id.to_string(),
+                "sequence": self.run.sequence,
+                "step": self.step.id,
+                "funnel": trigger.funnel,
+                "funnel_revision": self.funnel_revision,
+                "stage": trigger.stage,
+                "conversation": self.context["conversation"]["id"],
+                "customer": self.context["customer"]["id"],
+                "silence": self.context["silence"],
+                "custom": custom,
+            },
+        });
+        Ok((url.clone(), Message::Webhook { body: body.to_string() }))
+    }
+
+    fn render(&self, field: &str, source: &str, kind: TemplateKind) -> Result<String, String> {
+        let rendered = self.deliver.render(source, kind, self.context);
+        rendered.map_err(|error| format!("{field}: {error}"))
+    }
+}
+
+/// What templates can say; `latest` is the newest revision of the run's funnel.
+pub(crate) fn context(
+    workspace: i64,
+    deliver: &dyn Deliver,
+    locked: &Locked,
+    run: &RunRow,
+    latest: Option<&RevisionRow>,
+) -> serde_json::Value {
+    let customer = locked.customer(run.customer);
+    let conversation = locked.conversation(run.conversation);
+    let body = latest.map(|revision| &revision.body);
+    let stage = body.and_then(|body| body.stages.iter().find(|stage| stage.id == run.trigger.stage));
+    let unsubscribe = run.customer.map(|customer| deliver.unsubscribe_url(workspace, customer));
+    json!({
+        "customer": with_id(customer.map(|row| (row.name.as_str(), row.attributes.current()))),
+        "conversation": with_id(conversation.map(|row| (row.name.as_str(), row.attributes.current()))),
+        "funnel": { "id": run.trigger.funnel, "display_name": body.map(|body| body.display_name.as_str()).unwrap_or_default() },
+        "stage": { "id": run.trigger.stage, "display_name": stage.map(|stage| &stage.display_name) },
+        "silence": {
+            "since": run.since.to_rfc3339(),
+            "due": run.due_at.to_rfc3339(),
+            "owed_by": conversation.map(|row| row.state.owed_by()),
+        },
+        "unsubscribe_url": unsubscribe,
+    })
+}
+
+/// The newest revision of a funnel. Its row is not locked: runs of one funnel do not wait for each other.
+pub(crate) async fn latest(tx: &mut dyn Tx, funnel: &str) -> EngineResult<Option<RevisionRow>> {
+    let heads = tx.active_revisions().await?;
+    match heads.into_iter().find(|head| head.is_latest && head.funnel == funnel) {
+        Some(head) => Ok(tx.revision_by_key(head.key).await?),
+        None => Ok(None),
+    }
+}
+
+/// A subject's attributes with its id.
+fn with_id(subject: Option<(&str, Properties)>) -> serde_json::Value {
+    let Some((name, attributes)) = subject else {
+        return json!({ "id": null });
+    };
+    let mut object = serde_json::Map::new();
+    for (key, value) in attributes {
+        object.insert(key, serde_json::to_value(value).unwrap_or_default());
+    }
+    object.insert("id".into(), name.into());
+    object.into()
+}

@@ -1,0 +1,343 @@
+//! The detector: notices silences at the instants their rules name.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use rekindle_core::Timestamp;
+use rekindle_core::detect::{detect, reason};
+use rekindle_core::fold::Silence;
+use rekindle_core::funnel::{CompiledFunnel, OwedBy, SubjectKind};
+use rekindle_core::mark::{Mark, MarkFate, MarkKey};
+use rekindle_core::scope::Scope;
+use rekindle_core::sequence::SequenceState;
+use rekindle_ports::Tx;
+use rekindle_ports::ledger::{EndReason, RunEvent, RunRow, RunState};
+use rekindle_ports::resources::SequenceRow;
+use rekindle_ports::rows::{Claimed, JourneyRow, TimerDone, TimerKey};
+use rekindle_ports::store::Queue;
+use uuid::Uuid;
+
+use super::locks::lock_subjects;
+use super::poison::{MOST_CRASHES, VANISHED, causes, is_its_fault};
+use super::{BATCH, Loops, by_scope};
+use crate::engine::Inner;
+use crate::error::{EngineError, EngineResult};
+use crate::failpoint::Unit;
+use crate::revisions::renames::KnownRenames;
+
+impl Loops {
+    /// Claims due timers of a bucket and looks at their journeys.
+    pub(super) async fn notice(&self, bucket: i16, now: Timestamp) -> EngineResult<usize> {
+        let (lease, scope) = (self.lease(), Self::bucket_scope(bucket));
+        let claims = self
+            .inner
+            .write_unit(Unit::ClaimTimers, scope, &|tx, _| {
+                let lease = lease.clone();
+                Box::pin(async move { Ok(tx.claim_timers(bucket, now, &lease, BATCH).await?) })
+            })
+            .await?;
+        let mut claimed = claims.len();
+        for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
+            self.look_together(scope, claims).await?;
+            self.inner.bells.ring(Queue::Runs);
+        }
+        if !self.lost_timers.is_due(claimed) {
+            return Ok(claimed);
+        }
+        for _ in 0..BATCH {
+            if self.stop.claims.is_cancelled() {
+                break;
+            }
+            let lost = self
+                .inner
+                .write_unit(Unit::ClaimTimers, scope, &|tx, _| {
+                    let lease = lease.clone();
+                    Box::pin(async move { Ok(tx.claim_lost_timer(bucket, now, &lease).await?) })
+                })
+                .await?;
+            let Some(claim) = lost else {
+                break;
+            };
+            claimed += 1;
+            self.look_alone(claim).await?;
+        }
+        Ok(claimed)
+    }
+
+    async fn look(&self, scope: Scope, claims: Vec<Claimed<TimerKey>>) -> EngineResult<()> {
+        let inner = &self.inner;
+        inner
+            .write_unit(Unit::Detect, scope, &|tx, now| look(tx, Arc::clone(inner), claims.clone(), now))
+            .await
+    }
+
+    /// Looks at journeys in one transaction; where that fails for a reason of theirs, at each in
+    /// one of its own. The claim of one that fails even so runs out.
+    async fn look_together(&self, scope: Scope, claims: Vec<Claimed<TimerKey>>) -> EngineResult<()> {
+        let failed = match self.look(scope, claims.clone()).await {
+            Err(error) if is_its_fault(&error) => error,
+            answer => return answer,
+        };
+        if let [claim] = claims.as_slice() {
+            complain(claim, &failed);
+            return Ok(());
+        }
+        for claim in claims {
+            match self.look(scope, vec![claim.clone()]).await {
+                Err(error) if is_its_fault(&error) => complain(&claim, &error),
+                answer => answer?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at a journey whose timer was lost before; sets the timer aside when that fails again
+    /// and again.
+    async fn look_alone(&self, claim: Claimed<TimerKey>) -> EngineResult<()> {
+        if claim.crashes > MOST_CRASHES {
+            return self.set_aside(claim, VANISHED.to_owned()).await;
+        }
+        match self.look(claim.key.scope, vec![claim.clone()]).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_its_fault(&error) => {
+                complain(&claim, &error);
+                if claim.crashes < MOST_CRASHES {
+                    return Ok(());
+                }
+                self.set_aside(claim, causes(&error)).await
+            }
+            Err(error) => {
+                // Not to blame, and not to be counted: where that cannot be written either, it is.
+                let given_back = self
+                    .inner
+                    .write(claim.key.scope, &|tx, now| {
+                        let done = [TimerDone { claim: claim.clone(), next: Some(now) }];
+                        Box::pin(async move { Ok(tx.finish_timers(&done).await?) })
+                    })
+                    .await;
+                given_back.and(Err(error))
+            }
+        }
+    }
+
+    async fn set_aside(&self, claim: Claimed<TimerKey>, reason: String) -> EngineResult<()> {
+        let TimerKey { scope, funnel, subject } = &claim.key;
+        tracing::error!(funnel, %subject, reason, "a journey is not looked at any more");
+        self.inner
+            .write(*scope, &|tx, now| {
+                let (claim, reason) = (claim.clone(), reason.clone());
+                Box::pin(async move {
+                    tx.set_timer_aside(&claim, &reason, now).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+fn complain(claim: &Claimed<TimerKey>, error: &EngineError) {
+    let TimerKey { funnel, subject, .. } = &claim.key;
+    tracing::error!(funnel, %subject, error = causes(error), "a journey could not be looked at");
+}
+
+/// Looks at the journeys of claimed timers; marks what is due and starts what is bound to it.
+fn look(
+    tx: &mut dyn Tx,
+    inner: Arc<Inner>,
+    claims: Vec<Claimed<TimerKey>>,
+    now: Timestamp,
+) -> BoxFuture<'_, EngineResult<()>> {
+    Box::pin(async move {
+        lock_subjects(tx, claims.iter().map(|claim| claim.key.subject)).await?;
+        let held: HashSet<TimerKey> = tx.hold_timers(&claims).await?.into_iter().collect();
+        let claims: Vec<_> = claims.into_iter().filter(|claim| held.contains(&claim.key)).collect();
+        let pairs: Vec<(String, Uuid)> =
+            claims.iter().map(|claim| (claim.key.funnel.clone(), claim.key.subject)).collect();
+        let mut journeys: HashMap<(String, Uuid), JourneyRow> = tx
+            .live_journeys(&pairs)
+            .await?
+            .into_iter()
+            .map(|row| ((row.funnel.clone(), row.key.subject), row))
+            .collect();
+        let mut found = Found::default();
+        for claim in claims {
+            let journey = journeys.remove(&(claim.key.funnel.clone(), claim.key.subject));
+            let next = match &journey {
+                Some(row) => {
+                    let funnel = inner.revisions.compiled(tx, row.key.revision).await?;
+                    let number = inner.revisions.number(tx, row.key.revision).await?;
+                    found.look_at(&funnel, number, row, now)
+                }
+                None => None,
+            };
+            found.done.push(TimerDone { claim, next });
+        }
+        found.record(tx, &inner, now).await
+    })
+}
+
+/// What looking found.
+#[derive(Default)]
+struct Found {
+    marks: Vec<(Mark, Silence)>,
+    done: Vec<TimerDone>,
+}
+
+impl Found {
+    /// Looks at a journey's open silence; when to look again.
+    fn look_at(
+        &mut self,
+        funnel: &CompiledFunnel,
+        revision: i32,
+        row: &JourneyRow,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let silence = row.journey.watch.open.as_ref()?;
+        let place = silence.key.place;
+        let verdict = detect(silence, now);
+        for due in &verdict.due {
+            let is_conversation = funnel.funnel.subject == SubjectKind::Conversation;
+            let mark = Mark {
+                key: MarkKey {
+                    funnel: row.funnel.clone(),
+                    subject: row.key.subject,
+                    stage: funnel.funnel.stages[place].id.clone(),
+                    kind: due.kind,
+                    anchor: due.clock.anchor.id.clone(),
+                },
+                revision: revision.into(),
+                anchor: due.clock.anchor.clone(),
+                due_at: due.clock.due_at,
+                noticed_at: now,
+                owed_by: silence.owed_by,
+                reason: reason(&funnel.funnel, place, due.kind),
+                fate: if due.is_history { MarkFate::History } else { MarkFate::Live },
+                voided_at: None,
+                customer: row.customer,
+                conversation: is_conversation.then_some(row.key.subject),
+            };
+            self.marks.push((mark, silence.clone()));
+        }
+        verdict.look_at
+    }
+
+    async fn record(mut self, tx: &mut dyn Tx, inner: &Inner, now: Timestamp) -> EngineResult<()> {
+        if !self.marks.is_empty() {
+            self.note_takeovers(tx).await?;
+            let marks: Vec<Mark> = self.marks.iter().map(|(mark, _)| mark.clone()).collect();
+            let new: HashSet<MarkKey> = tx.insert_marks(&marks).await?.into_iter().collect();
+            // A silence that takes over a run starts none of its own; history only says so.
+            let tells = |fate| matches!(fate, MarkFate::Live | MarkFate::History);
+            self.marks.retain(|(mark, _)| new.contains(&mark.key) && tells(mark.fate));
+            self.start_runs(tx, inner, now).await?;
+        }
+        tx.finish_timers(&self.done).await?;
+        Ok(())
+    }
+
+    /// A silence that overlaps one whose mark a late event took back goes on with its run, and so
+    /// does one that was marked before its stage got another name.
+    async fn note_takeovers(&mut self, tx: &mut dyn Tx) -> EngineResult<()> {
+        let subjects: Vec<Uuid> = self.marks.iter().map(|(mark, _)| mark.key.subject).collect();
+        let earlier = tx.marks_of(&subjects).await?;
+        let mut known = KnownRenames::default();
+        for (mark, _) in &mut self.marks {
+            for before in earlier.iter().filter(|before| are_of_one_rule(before, mark)) {
+                let was = &before.key.stage;
+                let stage = if *was == mark.key.stage {
+                    Some(was.as_str())
+                } else {
+                    known.of(tx, &mark.key.funnel).await?.successor(was, before.revision, mark.revision)
+                };
+                if stage == Some(mark.key.stage.as_str()) && goes_on(before, mark) {
+                    mark.fate = MarkFate::TakenOver;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the runs of active sequences that are bound to the marks.
+    async fn start_runs(&self, tx: &mut dyn Tx, inner: &Inner, now: Timestamp) -> EngineResult<()> {
+        let mut bound: HashMap<&str, Vec<SequenceRow>> = HashMap::new();
+        let mut runs = Vec::new();
+        for (mark, silence) in &self.marks {
+            let funnel = mark.key.funnel.as_str();
+            if !bound.contains_key(funnel) {
+                bound.insert(funnel, tx.sequences_of(funnel).await?);
+            }
+            let sequences = bound.get(funnel).into_iter().flatten();
+            for sequence in sequences.filter(|sequence| answers(sequence, mark)) {
+                runs.push(run_of(inner.minter.mint(), sequence, mark, silence, now));
+            }
+        }
+        let new: HashSet<Uuid> = tx.insert_runs(&runs).await?.into_iter().collect();
+        let reasons: HashMap<&MarkKey, &str> =
+            self.marks.iter().map(|(mark, _)| (&mark.key, mark.reason.as_str())).collect();
+        let begun = runs.iter().filter(|run| run.state == RunState::Running && new.contains(&run.id));
+        let lines: Vec<RunEvent> = begun.map(|run| started(run, reasons.get(&run.trigger), now)).collect();
+        tx.log_run(&lines).await?;
+        Ok(())
+    }
+}
+
+/// Whether two marks are of one journey and one kind of rule, whatever the stage.
+fn are_of_one_rule(one: &Mark, other: &Mark) -> bool {
+    (&one.key.funnel, one.key.subject, one.key.kind) == (&other.key.funnel, other.key.subject, other.key.kind)
+}
+
+/// Whether a mark is of the silence that was marked before, in a stage that went on.
+fn goes_on(before: &Mark, mark: &Mark) -> bool {
+    if before.fate == MarkFate::Voided {
+        return mark.fate == MarkFate::Live
+            && before.due_at >= mark.anchor.at
+            && before.anchor.at <= mark.due_at;
+    }
+    before.key.stage != mark.key.stage && before.key.anchor == mark.key.anchor
+}
+
+/// Whether a sequence starts for a mark.
+fn answers(sequence: &SequenceRow, mark: &Mark) -> bool {
+    let trigger = &sequence.body.trigger;
+    // A silence that came due before the sequence was started or resumed is not its business.
+    let in_time = mark.fate == MarkFate::History || sequence.started_at.is_none_or(|at| mark.due_at >= at);
+    in_time
+        && sequence.state == SequenceState::Active
+        && trigger.stage == mark.key.stage
+        && trigger.on == mark.key.kind
+        && (trigger.owed_by == OwedBy::Anyone || trigger.owed_by == mark.owed_by)
+}
+
+/// The first line of a run's ledger.
+fn started(run: &RunRow, reason: Option<&&str>, now: Timestamp) -> RunEvent {
+    let detail = reason.copied().unwrap_or_default().to_owned();
+    RunEvent { run: run.id, at: now, kind: "started".into(), step: String::new(), detail }
+}
+
+fn run_of(id: Uuid, sequence: &SequenceRow, mark: &Mark, silence: &Silence, now: Timestamp) -> RunRow {
+    let skipped = if mark.fate == MarkFate::History {
+        Some(EndReason::History)
+    } else {
+        (now.since(mark.due_at) > sequence.body.max_delay).then_some(EndReason::Stale)
+    };
+    let starts = skipped.is_none();
+    RunRow {
+        id,
+        sequence: sequence.id.clone(),
+        sequence_revision: sequence.revision,
+        trigger: mark.key.clone(),
+        conversation: mark.conversation,
+        customer: mark.customer,
+        since: silence.since(),
+        due_at: mark.due_at,
+        noticed_at: now,
+        state: if starts { RunState::Running } else { RunState::Skipped },
+        end_reason: skipped,
+        step: 0,
+        next_at: starts.then_some(now),
+        created_at: now,
+        ended_at: (!starts).then_some(now),
+    }
+}

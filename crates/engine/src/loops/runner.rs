@@ -1,0 +1,132 @@
+//! The runner: takes runs from step to step.
+
+use std::sync::Arc;
+
+use rekindle_core::Timestamp;
+use rekindle_core::scope::Scope;
+use rekindle_ports::ledger::RunKey;
+use rekindle_ports::rows::Claimed;
+use rekindle_ports::store::Queue;
+
+use super::poison::{MOST_CRASHES, VANISHED, causes, is_its_fault};
+use super::walk::walk;
+use super::{BATCH, Loops, by_scope};
+use crate::error::{EngineError, EngineResult};
+use crate::failpoint::Unit;
+use crate::runs::ending;
+
+impl Loops {
+    /// Claims due runs of a bucket and takes each a step further.
+    pub(super) async fn advance(&self, bucket: i16, now: Timestamp) -> EngineResult<usize> {
+        let (lease, scope) = (self.lease(), Self::bucket_scope(bucket));
+        let claims = self
+            .inner
+            .write_unit(Unit::ClaimRuns, scope, &|tx, _| {
+                let lease = lease.clone();
+                Box::pin(async move { Ok(tx.claim_runs(bucket, now, &lease, BATCH).await?) })
+            })
+            .await?;
+        let mut claimed = claims.len();
+        for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
+            if self.stop.claims.is_cancelled() {
+                self.give_back_runs(scope, claims).await?;
+            } else {
+                self.step_together(scope, claims).await?;
+            }
+        }
+        if !self.lost_runs.is_due(claimed) {
+            return Ok(claimed);
+        }
+        for _ in 0..BATCH {
+            if self.stop.claims.is_cancelled() {
+                break;
+            }
+            let lost = self
+                .inner
+                .write_unit(Unit::ClaimRuns, scope, &|tx, _| {
+                    let lease = lease.clone();
+                    Box::pin(async move { Ok(tx.claim_lost_run(bucket, now, &lease).await?) })
+                })
+                .await?;
+            let Some(claim) = lost else {
+                break;
+            };
+            claimed += 1;
+            self.step_alone(claim).await?;
+        }
+        Ok(claimed)
+    }
+
+    async fn steps(&self, scope: Scope, claims: Vec<Claimed<RunKey>>) -> EngineResult<()> {
+        let deliver = &self.deliver;
+        let sends = self
+            .inner
+            .write_unit(Unit::Step, scope, &|tx, now| walk(tx, Arc::clone(deliver), claims.clone(), now))
+            .await?;
+        if sends {
+            self.inner.bells.ring(Queue::Deliveries);
+        }
+        Ok(())
+    }
+
+    /// Takes runs further in one transaction; where that fails for a reason of theirs, each in one
+    /// of its own. The claim of one that fails even so runs out.
+    async fn step_together(&self, scope: Scope, claims: Vec<Claimed<RunKey>>) -> EngineResult<()> {
+        let failed = match self.steps(scope, claims.clone()).await {
+            Err(error) if is_its_fault(&error) => error,
+            answer => return answer,
+        };
+        if let [claim] = claims.as_slice() {
+            complain(claim, &failed);
+            return Ok(());
+        }
+        for claim in claims {
+            match self.steps(scope, vec![claim.clone()]).await {
+                Err(error) if is_its_fault(&error) => complain(&claim, &error),
+                answer => answer?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a run further whose claim was lost before; ends it when that fails again and again.
+    async fn step_alone(&self, claim: Claimed<RunKey>) -> EngineResult<()> {
+        if claim.crashes > MOST_CRASHES {
+            return self.fail(claim, VANISHED.to_owned()).await;
+        }
+        match self.steps(claim.key.scope, vec![claim.clone()]).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_its_fault(&error) => {
+                complain(&claim, &error);
+                if claim.crashes < MOST_CRASHES {
+                    return Ok(());
+                }
+                self.fail(claim, causes(&error)).await
+            }
+            Err(error) => {
+                // Not to blame, and not to be counted: where that cannot be written either, it is.
+                let given_back = self.give_back_runs(claim.key.scope, vec![claim]).await;
+                given_back.and(Err(error))
+            }
+        }
+    }
+
+    async fn fail(&self, claim: Claimed<RunKey>, reason: String) -> EngineResult<()> {
+        tracing::error!(run = %claim.key.id, reason, "a run is given up");
+        self.inner
+            .write(claim.key.scope, &|tx, now| {
+                let (claim, reason) = (claim.clone(), reason.clone());
+                Box::pin(async move {
+                    if tx.holds_run(&claim).await? {
+                        ending::fail(tx, claim.key.id, &reason, now).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+fn complain(claim: &Claimed<RunKey>, error: &EngineError) {
+    tracing::error!(run = %claim.key.id, error = causes(error), "a run could not go on");
+}

@@ -1,0 +1,127 @@
+//! What a definition may say: what can be seen in it, its templates, and what it names.
+
+use rekindle_core::funnel::Stage;
+use rekindle_core::mark::MarkKind;
+use rekindle_core::sequence::validate::{STEPS, validate};
+use rekindle_core::sequence::{Action, Sequence, Step};
+use rekindle_core::violation::{Violation, Violations, quoted};
+use rekindle_ports::deliver::TemplateKind;
+use rekindle_ports::resources::{DestinationKind, DestinationRow};
+use rekindle_ports::{Deliver, Tx};
+
+use crate::error::{EngineError, EngineResult, Invalid, ResourceKind};
+use crate::funnels;
+
+/// Checks a definition; all violations at once, that of the id first.
+pub(crate) async fn check(
+    tx: &mut dyn Tx,
+    deliver: &dyn Deliver,
+    sequence: &Sequence,
+    wrong_id: Option<Violation>,
+) -> EngineResult<()> {
+    let mut found = Violations::new();
+    validate(sequence, &mut found);
+    for (place, step) in bounded(sequence) {
+        for (field, source, kind) in templates(&step.action) {
+            if let Err(error) = deliver.check_template(source, kind) {
+                found.add(&path(place, &step.action, field), error.message);
+            }
+        }
+    }
+    let mut violations: Vec<Violation> = wrong_id.into_iter().chain(found.into_vec()).collect();
+    for unmet in unmet(tx, sequence).await? {
+        // What is malformed is not looked for in vain.
+        if !violations.iter().any(|known| known.field == unmet.field) {
+            violations.push(unmet);
+        }
+    }
+    if violations.is_empty() { Ok(()) } else { Err(EngineError::invalid(Invalid::Sequence, violations)) }
+}
+
+/// The steps that are looked at one by one, with their places: no more than a sequence may have.
+fn bounded(sequence: &Sequence) -> impl Iterator<Item = (usize, &Step)> {
+    sequence.steps.iter().enumerate().take(*STEPS.end())
+}
+
+/// What a definition names that is not there, or is not what the definition needs.
+pub(crate) async fn unmet(tx: &mut dyn Tx, sequence: &Sequence) -> EngineResult<Vec<Violation>> {
+    let mut unmet = Violations::new();
+    let trigger = &sequence.trigger;
+    match funnels::view(tx, &trigger.funnel, None).await {
+        Ok(view) => {
+            let stages = &view.revision.body.stages;
+            match stages.iter().find(|stage| stage.id == trigger.stage) {
+                Some(stage) => unmet.require(has_rule(stage, trigger.on), "trigger.on", lacks(trigger.on)),
+                None => {
+                    unmet.add("trigger.stage", format!("the funnel has no stage {}", quoted(&trigger.stage)));
+                }
+            }
+        }
+        Err(EngineError::NotFound { kind: ResourceKind::Funnel, .. }) => {
+            unmet.add("trigger.funnel", format!("there is no funnel {:?}", trigger.funnel));
+        }
+        Err(error) => return Err(error),
+    }
+    for (place, step) in bounded(sequence) {
+        let Some(id) = step.action.destination() else {
+            continue;
+        };
+        let field = path(place, &step.action, "destination");
+        match tx.destination(id).await? {
+            None => unmet.add(&field, format!("there is no destination {id:?}")),
+            Some(row) => unmet.require(fits(&step.action, &row), &field, misfit(&step.action)),
+        }
+    }
+    Ok(unmet.into_vec())
+}
+
+/// Whether a stage has the rule that makes marks of a kind.
+pub(crate) fn has_rule(stage: &Stage, on: MarkKind) -> bool {
+    match on {
+        MarkKind::Stalled => stage.stall.is_some(),
+        MarkKind::Abandoned => stage.abandon.is_some(),
+    }
+}
+
+/// What is said of a stage without the rule.
+pub(crate) fn lacks(on: MarkKind) -> &'static str {
+    match on {
+        MarkKind::Stalled => "the stage has no stall rule",
+        MarkKind::Abandoned => "the stage has no abandon rule",
+    }
+}
+
+/// The templates of an action: field, source and kind; those that are not given are left out.
+pub(super) fn templates(action: &Action) -> Vec<(&'static str, &str, TemplateKind)> {
+    let all = match action {
+        Action::Wait(_) => Vec::new(),
+        Action::SendEmail(email) => vec![
+            ("subject", email.subject.as_str(), TemplateKind::Subject),
+            ("text", &email.text, TemplateKind::Text),
+            ("html", &email.html, TemplateKind::Html),
+            ("to", &email.to, TemplateKind::Address),
+        ],
+        Action::CallWebhook(webhook) => vec![("body", webhook.body.as_str(), TemplateKind::Json)],
+    };
+    all.into_iter().filter(|(_, source, _)| !source.is_empty()).collect()
+}
+
+/// Path of a field of a step, such as `steps[1].sendEmail.subject`.
+pub(super) fn path(place: usize, action: &Action, field: &str) -> String {
+    format!("steps[{place}].{}.{field}", action.field())
+}
+
+fn fits(action: &Action, destination: &DestinationRow) -> bool {
+    matches!(
+        (action, &destination.kind),
+        (Action::SendEmail(_), DestinationKind::Smtp { .. })
+            | (Action::CallWebhook(_), DestinationKind::Webhook { .. })
+    )
+}
+
+fn misfit(action: &Action) -> &'static str {
+    match action {
+        Action::CallWebhook(_) => "is no webhook",
+        _ => "is no mail server",
+    }
+}

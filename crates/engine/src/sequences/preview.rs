@@ -1,0 +1,289 @@
+//! What a sequence would send, written as it would be written, and not sent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rekindle_core::Timestamp;
+use rekindle_core::mark::{MarkKey, MarkKind};
+use rekindle_core::scope::Scope;
+use rekindle_core::sequence::{Action, Step};
+use rekindle_core::time::HOUR;
+use rekindle_core::violation::Violation;
+use rekindle_ports::ledger::{Message, RunRow, RunState};
+use rekindle_ports::resources::{DestinationRow, SequenceRow, WorkspaceRow};
+use rekindle_ports::rows::{NameKind, RevisionRow};
+use rekindle_ports::{Deliver, Tx};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::definition::{path, templates};
+use super::existing;
+use crate::engine::Engine;
+use crate::error::{EngineError, EngineResult, ResourceKind};
+use crate::loops::compose::{Writer, context, latest};
+use crate::loops::locks::{Locked, lock_subjects};
+
+/// For whom a preview is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PreviewData {
+    /// For nobody: made-up values.
+    MadeUp,
+    /// Values for the variables of the templates, over made-up ones.
+    Sample(Json),
+    /// A conversation and its customer, by the client's id.
+    Conversation(String),
+    /// A customer, by the client's id.
+    Customer(String),
+}
+
+/// One message as it would be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PreviewedMessage {
+    /// Id of the step.
+    pub step: String,
+    /// Waits before it, added up; microseconds of wall time.
+    pub wall_delay: i64,
+    /// Address of the recipient, or the endpoint.
+    pub recipient: String,
+    /// Subject of a mail.
+    pub subject: String,
+    /// Plain text of a mail.
+    pub text: String,
+    /// HTML of a mail, if it has any.
+    pub html: String,
+    /// Body of a webhook call.
+    pub body: String,
+    /// What keeps it from being written with these values, by the path of the field.
+    pub violations: Vec<Violation>,
+}
+
+impl Engine {
+    /// Writes every message of a sequence's newest revision, and sends none.
+    pub async fn preview_sequence(
+        &self,
+        scope: Scope,
+        id: &str,
+        data: PreviewData,
+    ) -> EngineResult<Vec<PreviewedMessage>> {
+        let (id, deliver) = (id.to_owned(), Arc::clone(&self.inner.deliver));
+        let desk = self
+            .write(scope, move |tx, now| {
+                let (id, data, deliver) = (id.clone(), data.clone(), Arc::clone(&deliver));
+                Box::pin(async move { Desk::prepare(tx, &*deliver, &id, &data, now).await })
+            })
+            .await?;
+        Ok(desk.write(&*self.inner.deliver))
+    }
+}
+
+/// Everything that messages are written from.
+struct Desk {
+    sequence: SequenceRow,
+    destinations: HashMap<String, DestinationRow>,
+    workspace: WorkspaceRow,
+    workspace_key: i64,
+    run: RunRow,
+    revision: Option<i32>,
+    context: Json,
+    now: Timestamp,
+}
+
+impl Desk {
+    async fn prepare(
+        tx: &mut dyn Tx,
+        deliver: &dyn Deliver,
+        id: &str,
+        data: &PreviewData,
+        now: Timestamp,
+    ) -> EngineResult<Self> {
+        let (conversation, customer) = subject_of(tx, data).await?;
+        let locked = lock_subjects(tx, conversation.into_iter().chain(customer)).await?;
+        let sequence = existing(tx, id).await?;
+        let owner =
+            locked.conversation(conversation).and_then(|row| row.owner.as_ref().map(|(owner, _)| *owner));
+        let run = imagined(tx, &sequence, conversation, customer.or(owner), now).await?;
+        let mut destinations = HashMap::new();
+        for id in sequence.body.steps.iter().filter_map(|step| step.action.destination()) {
+            if let Some(row) = tx.destination(id).await? {
+                destinations.insert(id.to_owned(), row);
+            }
+        }
+        let head = latest(tx, &sequence.body.trigger.funnel).await?;
+        Ok(Self {
+            destinations,
+            workspace: tx.workspace().await?,
+            workspace_key: tx.scope().workspace,
+            revision: head.as_ref().map(|revision| revision.head.revision),
+            context: variables(tx.scope().workspace, deliver, &locked, &run, head.as_ref(), data),
+            run,
+            sequence,
+            now,
+        })
+    }
+
+    fn write(&self, deliver: &dyn Deliver) -> Vec<PreviewedMessage> {
+        let (mut wall_delay, mut messages) = (0, Vec::new());
+        for (place, step) in self.sequence.body.steps.iter().enumerate() {
+            match &step.action {
+                Action::Wait(span) => wall_delay += span,
+                _ => messages.push(PreviewedMessage { wall_delay, ..self.message(deliver, place, step) }),
+            }
+        }
+        messages
+    }
+
+    fn message(&self, deliver: &dyn Deliver, place: usize, step: &Step) -> PreviewedMessage {
+        let mut preview = PreviewedMessage { step: step.id.clone(), ..PreviewedMessage::default() };
+        for (field, source, kind) in templates(&step.action) {
+            match deliver.render(source, kind, &self.context) {
+                Ok(text) => *preview.field(field) = text,
+                Err(error) => preview.wrong(path(place, &step.action, field), error.message),
+            }
+        }
+        if preview.violations.is_empty() {
+            self.assemble(deliver, place, step, &mut preview);
+        }
+        preview
+    }
+
+    /// Puts the message together as the runner does.
+    fn assemble(&self, deliver: &dyn Deliver, place: usize, step: &Step, preview: &mut PreviewedMessage) {
+        let field = |field| path(place, &step.action, field);
+        let id = step.action.destination().unwrap_or_default();
+        let Some(destination) = self.destinations.get(id) else {
+            return preview.wrong(field("destination"), format!("there is no destination {id:?}"));
+        };
+        let writer = Writer {
+            deliver,
+            run: &self.run,
+            step,
+            now: self.now,
+            workspace: &self.workspace,
+            workspace_key: self.workspace_key,
+            funnel_revision: self.revision,
+            context: &self.context,
+        };
+        let written = writer.write(destination);
+        match written.and_then(|(to, message)| deliver.check_message(&message).map(|()| (to, message))) {
+            Ok((to, Message::Webhook { body })) => (preview.recipient, preview.body) = (to, body),
+            Ok((to, Message::Email { .. })) => preview.recipient = to,
+            Err(error) => preview.wrong(format!("steps[{place}].{}", step.action.field()), error),
+        }
+    }
+}
+
+impl PreviewedMessage {
+    fn field(&mut self, name: &str) -> &mut String {
+        match name {
+            "subject" => &mut self.subject,
+            "text" => &mut self.text,
+            "html" => &mut self.html,
+            "to" => &mut self.recipient,
+            _ => &mut self.body,
+        }
+    }
+
+    fn wrong(&mut self, field: String, message: String) {
+        self.violations.push(Violation { field, message });
+    }
+}
+
+/// Keys of whoever the preview is for.
+async fn subject_of(tx: &mut dyn Tx, data: &PreviewData) -> EngineResult<(Option<Uuid>, Option<Uuid>)> {
+    match data {
+        PreviewData::MadeUp | PreviewData::Sample(_) => Ok((None, None)),
+        PreviewData::Conversation(name) => {
+            let key = tx.key_of(NameKind::Conversation, name).await?;
+            let key = key.ok_or_else(|| EngineError::not_found(ResourceKind::Conversation, name))?;
+            Ok((Some(key), None))
+        }
+        PreviewData::Customer(name) => {
+            let key = tx.key_of(NameKind::Customer, name).await?;
+            let key = key.ok_or_else(|| EngineError::not_found(ResourceKind::Customer, name))?;
+            Ok((None, Some(key)))
+        }
+    }
+}
+
+/// A run as it would be: of the silence that is open, else of one that is due now.
+async fn imagined(
+    tx: &mut dyn Tx,
+    sequence: &SequenceRow,
+    conversation: Option<Uuid>,
+    customer: Option<Uuid>,
+    now: Timestamp,
+) -> EngineResult<RunRow> {
+    let trigger = &sequence.body.trigger;
+    let subjects: Vec<(String, Uuid)> =
+        conversation.into_iter().chain(customer).map(|subject| (trigger.funnel.clone(), subject)).collect();
+    let journeys = tx.live_journeys(&subjects).await?;
+    let open = journeys.iter().find_map(|row| row.journey.watch.open.as_ref());
+    let due = open.and_then(|silence| match trigger.on {
+        MarkKind::Stalled => silence.stall_at(),
+        MarkKind::Abandoned => silence.abandon_at(),
+    });
+    Ok(RunRow {
+        id: Uuid::nil(),
+        sequence: sequence.id.clone(),
+        sequence_revision: sequence.revision,
+        trigger: MarkKey {
+            funnel: trigger.funnel.clone(),
+            subject: conversation.or(customer).unwrap_or(Uuid::nil()),
+            stage: trigger.stage.clone(),
+            kind: trigger.on,
+            anchor: String::new(),
+        },
+        conversation,
+        // A link of a made-up customer unsubscribes nobody.
+        customer: Some(customer.unwrap_or(Uuid::nil())),
+        since: open.map_or(now.plus(-HOUR), rekindle_core::fold::Silence::since),
+        due_at: due.unwrap_or(now),
+        noticed_at: now,
+        state: RunState::Running,
+        end_reason: None,
+        step: 0,
+        next_at: None,
+        created_at: now,
+        ended_at: None,
+    })
+}
+
+/// What the templates see, with a link that unsubscribes nobody.
+fn variables(
+    workspace: i64,
+    deliver: &dyn Deliver,
+    locked: &Locked,
+    run: &RunRow,
+    latest: Option<&RevisionRow>,
+    data: &PreviewData,
+) -> Json {
+    let mut context = context(workspace, deliver, locked, run, latest);
+    context["unsubscribe_url"] = deliver.unsubscribe_url(workspace, Uuid::nil()).into();
+    if matches!(data, PreviewData::MadeUp | PreviewData::Sample(_)) {
+        lay_over(&mut context, &made_up());
+    }
+    if let PreviewData::Sample(sample) = data {
+        lay_over(&mut context, sample);
+    }
+    context
+}
+
+fn made_up() -> Json {
+    json!({
+        "customer": { "id": "customer-1", "name": "Ada", "email": "ada@rekindle.invalid" },
+        "conversation": { "id": "conversation-1" },
+        "silence": { "owed_by": "customer" },
+    })
+}
+
+/// Lays values over others, map by map.
+fn lay_over(base: &mut Json, over: &Json) {
+    match (base, over) {
+        (Json::Object(base), Json::Object(over)) => {
+            for (key, value) in over {
+                lay_over(base.entry(key.clone()).or_insert(Json::Null), value);
+            }
+        }
+        (base, over) => *base = over.clone(),
+    }
+}

@@ -1,0 +1,28 @@
+//! Sequences from the stall to the last message, over every database that there is.
+
+#[path = "sequences/clock.rs"]
+mod clock;
+#[path = "sequences/courier.rs"]
+mod courier;
+#[path = "sequences/creates.rs"]
+mod creates;
+#[path = "sequences/definitions.rs"]
+mod definitions;
+#[path = "sequences/house.rs"]
+mod house;
+#[path = "sequences/late.rs"]
+mod late;
+#[path = "sequences/outcomes.rs"]
+mod outcomes;
+#[path = "sequences/poison.rs"]
+mod poison;
+#[path = "sequences/resources.rs"]
+mod resources;
+#[path = "sequences/stages.rs"]
+mod stages;
+#[path = "sequences/stopping.rs"]
+mod stopping;
+#[path = "sequences/verbs.rs"]
+mod verbs;
+#[path = "sequences/walk.rs"]
+mod walk;

@@ -1,0 +1,32 @@
+//! What figures are computed from.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::error::StoreResult;
+use crate::facts::{AttemptFact, FactQuery, SilenceFact, StandingFact};
+use crate::rows::NameKind;
+
+/// Raw rows of figures.
+#[async_trait]
+pub trait Facts {
+    /// Attempts, ordered by subject and start.
+    async fn attempt_facts(&mut self, query: &FactQuery) -> StoreResult<Vec<AttemptFact>>;
+
+    /// Journeys of the revision known at the question's instant, whatever their entry.
+    async fn standing_facts(&mut self, query: &FactQuery) -> StoreResult<Vec<StandingFact>>;
+
+    /// Silences of the revision that had become due at the question's instant.
+    async fn silence_facts(&mut self, query: &FactQuery) -> StoreResult<Vec<SilenceFact>>;
+
+    /// Ends of episodes: for each (subject, episode) the instant the next one began.
+    async fn episode_ends(
+        &mut self,
+        revision: i64,
+    ) -> StoreResult<HashMap<(Uuid, u32), rekindle_core::Timestamp>>;
+
+    /// Names of subjects.
+    async fn names(&mut self, kind: NameKind, keys: &[Uuid]) -> StoreResult<HashMap<Uuid, String>>;
+}

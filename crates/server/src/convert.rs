@@ -1,0 +1,24 @@
+//! Messages to values of the core and back.
+//!
+//! Reading collects every wrong field under its path in proto JSON spelling; writing never
+//! fails. What a message leaves out becomes its documented default here, at the door, so that
+//! a definition that was read and written back is the same definition.
+
+pub mod choice;
+pub mod delivery;
+pub mod destination;
+pub mod event;
+pub mod funnel;
+pub mod metrics;
+pub mod path;
+pub mod preview;
+pub mod question;
+pub mod run;
+pub mod sequence;
+pub mod stage;
+pub mod subject;
+pub mod suppression;
+pub mod time;
+pub mod timeline;
+pub mod value;
+pub mod workspace;

@@ -1,0 +1,135 @@
+//! Runs of sequences, and what happened in them.
+
+use futures_util::FutureExt;
+use rekindle_core::scope::Scope;
+use rekindle_core::violation::Violations;
+use rekindle_engine::runs::{LedgerQuery, RunView};
+use rekindle_proto::v1;
+use rekindle_proto::v1::ErrorReason;
+use rekindle_proto::v1::run::State;
+use rekindle_proto::v1::run_service_server::RunService;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::ledger::{Newest, gather};
+use super::{Desk, answer};
+use crate::convert::choice;
+use crate::convert::run::{state_of, states, to_run, to_run_event};
+use crate::name::{Collection, parse_workspace};
+use crate::page::paged;
+use crate::status::ApiError;
+use crate::together::Together;
+
+paged!(ListRunsRequest, ListRunEventsRequest);
+
+/// `rekindle.v1.RunService`.
+#[derive(Clone)]
+pub struct Runs(pub Desk);
+
+impl Runs {
+    async fn get(&self, request: v1::GetRunRequest) -> Result<v1::GetRunResponse, ApiError> {
+        let (scope, id) = parse_run(&request.name, "name")?;
+        let view = self.0.engine.run(scope, id).await?;
+        Ok(v1::GetRunResponse { run: Some(to_run(&view)) })
+    }
+
+    async fn list(&self, request: v1::ListRunsRequest) -> Result<v1::ListRunsResponse, ApiError> {
+        let (scope, page, (query, state)) = (
+            parse_workspace(&request.parent, "parent"),
+            self.0.pager.read::<Newest>("ListRuns", &request),
+            read_query(&request),
+        )
+            .together()?;
+        let engine = self.0.engine.clone();
+        let fetch = |before, limit| {
+            let (engine, query) = (engine.clone(), LedgerQuery { before, ..query.clone() });
+            async move { Ok(engine.runs(scope, query, limit).await?) }.boxed()
+        };
+        let passes = |view: &RunView| state == State::Unspecified || state_of(&view.run) == state;
+        let mut views = gather(page.size + 1, page.after.clone(), fetch, place, passes).await?;
+        let next_page_token = page.cut(&mut views, place);
+        Ok(v1::ListRunsResponse { runs: views.iter().map(to_run).collect(), next_page_token })
+    }
+
+    async fn cancel(&self, request: v1::CancelRunRequest) -> Result<v1::CancelRunResponse, ApiError> {
+        let (scope, id) = parse_run(&request.name, "name")?;
+        let view = self.0.engine.cancel_run(scope, id).await?;
+        Ok(v1::CancelRunResponse { run: Some(to_run(&view)) })
+    }
+
+    async fn events(&self, request: v1::ListRunEventsRequest) -> Result<v1::ListRunEventsResponse, ApiError> {
+        let ((scope, id), page) =
+            (parse_run(&request.parent, "parent"), self.0.pager.read::<i64>("ListRunEvents", &request))
+                .together()?;
+        let lines = self.0.engine.run_events(scope, id).await?;
+        let mut events: Vec<v1::RunEvent> =
+            (1..).zip(&lines).map(|(index, line)| to_run_event(line, index)).collect();
+        events.retain(|event| page.after.is_none_or(|after| event.index > after));
+        let next_page_token = page.cut(&mut events, |last| last.index);
+        Ok(v1::ListRunEventsResponse { events, next_page_token })
+    }
+}
+
+#[tonic::async_trait]
+impl RunService for Runs {
+    async fn get_run(
+        &self,
+        request: Request<v1::GetRunRequest>,
+    ) -> Result<Response<v1::GetRunResponse>, Status> {
+        answer(request, |request| self.get(request)).await
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<v1::ListRunsRequest>,
+    ) -> Result<Response<v1::ListRunsResponse>, Status> {
+        answer(request, |request| self.list(request)).await
+    }
+
+    async fn cancel_run(
+        &self,
+        request: Request<v1::CancelRunRequest>,
+    ) -> Result<Response<v1::CancelRunResponse>, Status> {
+        answer(request, |request| self.cancel(request)).await
+    }
+
+    async fn list_run_events(
+        &self,
+        request: Request<v1::ListRunEventsRequest>,
+    ) -> Result<Response<v1::ListRunEventsResponse>, Status> {
+        answer(request, |request| self.events(request)).await
+    }
+}
+
+/// Reads a run's name. What is no id of ours names no run.
+fn parse_run(name: &str, field: &str) -> Result<(Scope, Uuid), ApiError> {
+    let (scope, id) = Collection::Runs.parse(name, field)?;
+    let missing = || ApiError::NotFound { reason: ErrorReason::RunNotFound, name: name.to_owned() };
+    Ok((scope, id.parse().map_err(|_| missing())?))
+}
+
+/// Reads an optional run's name in a filter.
+pub(super) fn parse_optional_run(name: &str, field: &str) -> Result<Option<Uuid>, ApiError> {
+    if name.is_empty() { Ok(None) } else { parse_run(name, field).map(|(_, id)| Some(id)) }
+}
+
+/// Reads which runs to list. A state of the API can be one part of a state of the ledger.
+fn read_query(request: &v1::ListRunsRequest) -> Result<(LedgerQuery, State), ApiError> {
+    let mut v = Violations::new();
+    let state = choice::known(request.state, "state", &mut v);
+    let (sequence, conversation, customer, ()) = (
+        Collection::Sequences.parse_optional(&request.sequence, "sequence"),
+        Collection::Conversations.parse_optional(&request.conversation, "conversation"),
+        Collection::Customers.parse_optional(&request.customer, "customer"),
+        v.into_result(()).map_err(ApiError::fields),
+    )
+        .together()?;
+    let query =
+        LedgerQuery { sequence, conversation, customer, run_states: states(state), ..LedgerQuery::default() };
+    Ok((query, state))
+}
+
+/// Where the list goes on after a run.
+fn place(view: &RunView) -> Newest {
+    (view.run.created_at, view.run.id.to_string())
+}

@@ -1,0 +1,9 @@
+//! What every store promises, held on each database that there is.
+
+mod connections;
+mod journeys;
+mod plans;
+mod resources;
+mod rows;
+mod subjects;
+mod timers;

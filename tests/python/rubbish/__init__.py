@@ -1,0 +1,1 @@
+"""A corpus of requests that must be refused, or borne, and never break anything."""

@@ -1,0 +1,98 @@
+"""Sequences with one thing wrong each, and templates that are none."""
+
+from rubbish.build import changed, copied
+from rubbish.case import Below, Case, Want, invalid
+from rubbish.desk import WORKSPACE
+from rubbish.fields import refusal
+from rubbish.values import TEMPLATES, USER_IDS
+
+CREATE = "SequenceService/CreateSequence"
+# Places of a sequence where a template stands.
+SOURCES = (
+    "steps[1].sendEmail.subject",
+    "steps[1].sendEmail.text",
+    "steps[1].sendEmail.html",
+    "steps[1].sendEmail.to",
+    "steps[2].callWebhook.body",
+)
+NOWHERE = f"{WORKSPACE}/destinations/nowhere"
+SEQUENCE = [
+    ("displayName", "x" * 257),
+    ("trigger", None),
+    ("trigger.funnel", ""),
+    ("trigger.funnel", "support"),
+    ("trigger.funnel", f"{WORKSPACE}/funnels/nobody"),
+    ("trigger.funnel", "workspaces/elsewhere/funnels/support"),
+    ("trigger.stage", ""),
+    ("trigger.stage", "nowhere"),
+    ("steps", []),
+    ("steps[1].sendEmail.destination", ""),
+    ("steps[1].sendEmail.destination", NOWHERE),
+    ("steps[1].sendEmail.destination", f"{WORKSPACE}/destinations/hook"),
+    ("steps[1].sendEmail.subject", ""),
+    ("steps[1].sendEmail.subject", "   "),
+    ("steps[1].sendEmail.text", ""),
+    ("steps[2].callWebhook.destination", ""),
+    ("steps[2].callWebhook.destination", NOWHERE),
+    ("steps[2].callWebhook.destination", f"{WORKSPACE}/destinations/relay"),
+    ("steps[2].callWebhook.body", "no JSON at all"),
+    ("steps[2].callWebhook.body", '{"a": '),
+]
+
+
+def sequences(valid):
+    """Sequences with one wrong field, and templates that are none."""
+    method = CREATE
+    good = valid[method]
+    for path, value in SEQUENCE:
+        yield Case(
+            f"{path} = {str(value)[:30]!r}", method, changed(good, f"sequence.{path}", value), Below(f"sequence.{path}")
+        )
+    for path in SOURCES:
+        for name, source in TEMPLATES.items():
+            yield Case(
+                f"{path} {name}", method, changed(good, f"sequence.{path}", source), refusal(method, f"sequence.{path}")
+            )
+    for name, text in USER_IDS.items():
+        yield Case(f"sequenceId {name}", method, changed(good, "sequenceId", text), invalid("sequenceId"))
+        yield Case(
+            f"step id {name}",
+            method,
+            changed(good, "sequence.steps[1].id", text),
+            refusal(method, "sequence.steps[1].id"),
+        )
+    steps = list(good.sequence.steps)
+    for count in (51, 5_000):
+        many = [changed(steps[1], "id", f"s{number}") for number in range(count)]
+        yield Case(f"{count} steps", method, changed(good, "sequence.steps", many), refusal(method, "sequence.steps"))
+    without = changed(good, "sequence.trigger.stage", "answered")
+    yield Case("a stage without a rule", method, without, refusal(method, "sequence.trigger.on"))
+    same = changed(good, "sequence.steps[0].id", "ask")
+    yield Case("a step twice", method, same, refusal(method, "sequence.steps[1].id"))
+    yield Case("nothing is sent", method, changed(good, "sequence.steps", steps[:1]), refusal(method, "sequence.steps"))
+    nothing = changed(steps[0], "wait", None)
+    yield Case(
+        "a step that does nothing",
+        method,
+        changed(good, "sequence.steps", [nothing, *steps[1:]]),
+        refusal(method, "sequence.steps[0]"),
+    )
+    business = changed(good, "sequence.steps[0].wait.basis", 2)
+    yield Case("a wait in business time", method, business, refusal(method, "sequence.steps[0].wait.basis"))
+    yield Case("no definition", method, changed(good, "sequence", None), invalid("sequence"))
+    yield Case("a request id that is none", method, changed(good, "requestId", "a b"), invalid("requestId"))
+    taken = changed(changed(changed(good, "sequenceId", "nudge"), "validateOnly", False), "requestId", "")
+    yield Case("an id that is taken", method, taken, Want("ALREADY_EXISTS", "SEQUENCE_EXISTS"))
+    change = "SequenceService/UpdateSequence"
+    yield Case("no sequence", change, changed(valid[change], "sequence", None), invalid("sequence"))
+    for paths in (["state"], ["nothing"], ["", "*"], ["x" * 100_000]):
+        masked = copied(valid[change])
+        masked.update_mask.paths.extend(paths)
+        yield Case(f"mask {str(paths)[:30]}", change, masked, invalid("updateMask"))
+    yield Case("a stale etag", change, changed(valid[change], "sequence.etag", "stale"), Want("ABORTED", "STALE_ETAG"))
+    for verb in ("Delete", "Start"):
+        name = f"SequenceService/{verb}Sequence"
+        yield Case("a stale etag", name, changed(valid[name], "etag", "stale"), Want("ABORTED", "STALE_ETAG"))
+    for verb, reason in (("Pause", "SEQUENCE_NOT_PAUSABLE"), ("Resume", "SEQUENCE_NOT_RESUMABLE")):
+        name = f"SequenceService/{verb}Sequence"
+        yield Case("of a draft", name, valid[name], Want("FAILED_PRECONDITION", reason))
