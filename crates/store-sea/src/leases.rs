@@ -49,6 +49,18 @@ impl Take {
             Self::Lost => format!("lease_until <= {clock}"),
         }
     }
+
+    /// For how long a claim holds. That of a row that was lost before holds for 1, 2, 4, 8 and then
+    /// 16 leases: should its worker die with it, the next tries later.
+    fn lasts(self, lease: &Lease) -> String {
+        match self {
+            Self::Any | Self::Free => lease.ttl.to_string(),
+            Self::Lost => format!(
+                "CAST({} AS BIGINT) * (1 << CASE WHEN crash_count < 4 THEN crash_count ELSE 4 END)",
+                lease.ttl
+            ),
+        }
+    }
 }
 
 /// Journeys to look at.
@@ -105,6 +117,7 @@ impl SeaTx {
         let clock = self.lease_clock.now(self.backend);
         let claimable = rows.claimable(take, self.backend, &clock);
         let still = rows.still_claimable(take, self.backend, &clock);
+        let ttl = take.lasts(lease);
         let (count, counted, order) = match take {
             // The least suspected first: when processes die for reasons of their own, again and
             // again, it is not the same row each time that they are found to have held.
@@ -120,11 +133,10 @@ impl SeaTx {
                SELECT {key} FROM {table} WHERE bucket = {bucket} AND {claimable} \
                ORDER BY {order}{due}, {key} LIMIT {limit}{skip} \
              ) \
-             UPDATE {table} SET {count}epoch = epoch + 1, lease_owner = {}, lease_until = {clock} + {} \
+             UPDATE {table} SET {count}epoch = epoch + 1, lease_owner = {}, lease_until = {clock} + {ttl} \
              WHERE bucket = {bucket} AND ({key}) IN (SELECT {key} FROM picked) AND {still} \
              RETURNING {key}, epoch{counted}",
-            self.bind(2),
-            lease.ttl
+            self.bind(2)
         );
         self.all(&sql, vec![now.0.into(), lease.owner.clone().into()]).await
     }

@@ -81,10 +81,7 @@ impl<'a> Facts<'a> {
         };
         let skipped = (run.state, run.reason) == (RunState::Skipped, RunEndReason::History);
         let completed = run.state == RunState::Completed;
-        // Whoever worked on it died or hung, again and again: it was given up, and says so.
-        let given_up = (run.state, run.reason) == (RunState::Ended, RunEndReason::Failed);
         match conversation.back {
-            _ if given_up => true,
             None if conversation.is_history() => skipped,
             None => completed,
             Some(_) => skipped || completed || run.state == RunState::Ended,

@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Duration;
 
 use rekindle_engine::failpoint::Failpoint;
-use rekindle_proto::v1::RunEndReason;
 use rekindle_proto::v1::delivery_attempt::Outcome;
 
 use crate::checker::History;
@@ -49,9 +48,8 @@ impl Tally {
     pub fn find(&mut self, history: &History) {
         let attempts = history.deliveries.iter().flat_map(|delivery| &delivery.attempts);
         let unknown = attempts.clone().filter(|attempt| attempt.outcome == Outcome::Unknown).count();
-        let given_up = history.runs.iter().filter(|run| run.reason == RunEndReason::Failed).count();
         self.found = format!(
-            "{} events, {} runs ({given_up} given up), {} deliveries, {} attempts ({unknown} of unknown outcome), {} arrivals",
+            "{} events, {} runs, {} deliveries, {} attempts ({unknown} of unknown outcome), {} arrivals",
             history.stored.len(),
             history.runs.len(),
             history.deliveries.len(),

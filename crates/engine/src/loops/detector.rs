@@ -19,7 +19,7 @@ use rekindle_ports::store::Queue;
 use uuid::Uuid;
 
 use super::locks::lock_subjects;
-use super::poison::{MOST_CRASHES, VANISHED, causes, is_its_fault};
+use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::{BATCH, Loops, by_scope};
 use crate::engine::Inner;
 use crate::error::{EngineError, EngineResult};
@@ -95,14 +95,14 @@ impl Loops {
     /// Looks at a journey whose timer was lost before; sets the timer aside when that fails again
     /// and again.
     async fn look_alone(&self, claim: Claimed<TimerKey>) -> EngineResult<()> {
-        if claim.crashes > MOST_CRASHES {
+        if claim.crashes > MOST_VANISHED {
             return self.set_aside(claim, VANISHED.to_owned()).await;
         }
         match self.look(claim.key.scope, vec![claim.clone()]).await {
             Ok(()) => Ok(()),
             Err(error) if is_its_fault(&error) => {
                 complain(&claim, &error);
-                if claim.crashes < MOST_CRASHES {
+                if claim.crashes < MOST_FAILURES {
                     return Ok(());
                 }
                 self.set_aside(claim, causes(&error)).await

@@ -1,8 +1,11 @@
 //! Rows that cannot be worked on, and how they are kept from taking others with them.
 //!
 //! A row whose claim ran out, because its worker died, hung or failed, is claimed alone from
-//! then on, and every such claim is counted until one of them ends well. After a few it is set
-//! aside, with the reason where people look.
+//! then on, and every such claim is counted until one of them ends well. It is set aside, with the
+//! reason where people look, after a few that ended with an error of the row's own, or after more
+//! that nobody ended: processes die for reasons of their own as well, and then again and again. Each
+//! of those claims holds longer than the one before, so that the row cannot take a replica down at
+//! every turn either.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -33,11 +36,14 @@ impl LostLook {
     }
 }
 
-/// Claims of a row alone that may fail before it is set aside.
-pub(super) const MOST_CRASHES: i32 = 3;
+/// Claims of a row alone after which an error of its own sets it aside.
+pub(super) const MOST_FAILURES: i32 = 3;
+
+/// Claims of a row alone that may vanish before it is set aside.
+pub(super) const MOST_VANISHED: i32 = 8;
 
 /// Why a row was set aside of which no worker ever said anything.
-pub(super) const VANISHED: &str = "whoever worked on it died or hung, 3 times";
+pub(super) const VANISHED: &str = "whoever worked on it died or hung, 8 times";
 
 /// Whether the row that was worked on is to blame, and not the database or others at work.
 pub(super) fn is_its_fault(error: &EngineError) -> bool {
@@ -70,6 +76,11 @@ mod tests {
         assert!(look.is_due(BATCH as usize), "nobody ever looked");
         assert!(!look.is_due(BATCH as usize), "somebody just looked, and more is due");
         assert!(look.is_due(BATCH as usize - 1), "nothing else is left");
+    }
+
+    #[test]
+    fn the_reason_says_how_often() {
+        assert!(VANISHED.contains(&MOST_VANISHED.to_string()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rekindle_ports::ledger::RunKey;
 use rekindle_ports::rows::Claimed;
 use rekindle_ports::store::Queue;
 
-use super::poison::{MOST_CRASHES, VANISHED, causes, is_its_fault};
+use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::walk::walk;
 use super::{BATCH, Loops, by_scope};
 use crate::error::{EngineError, EngineResult};
@@ -91,14 +91,14 @@ impl Loops {
 
     /// Takes a run further whose claim was lost before; ends it when that fails again and again.
     async fn step_alone(&self, claim: Claimed<RunKey>) -> EngineResult<()> {
-        if claim.crashes > MOST_CRASHES {
+        if claim.crashes > MOST_VANISHED {
             return self.fail(claim, VANISHED.to_owned()).await;
         }
         match self.steps(claim.key.scope, vec![claim.clone()]).await {
             Ok(()) => Ok(()),
             Err(error) if is_its_fault(&error) => {
                 complain(&claim, &error);
-                if claim.crashes < MOST_CRASHES {
+                if claim.crashes < MOST_FAILURES {
                     return Ok(());
                 }
                 self.fail(claim, causes(&error)).await

@@ -1,6 +1,7 @@
 //! The detector's queue: claims that exclude each other, and the fence.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use rekindle_core::Timestamp;
 use rekindle_ports::Store;
@@ -196,6 +197,27 @@ async fn lost_timers_are_claimed_one_by_one_the_least_suspected_first_and_counte
         assert_eq!((free.key.subject, free.crashes), (key(1), 0), "it was given back");
         let lost = claim_lost(store, at(20), &lease("w", 0)).await.expect("lost again");
         assert_eq!(lost.crashes, 1, "the count began anew");
+    }
+}
+
+#[tokio::test]
+async fn a_timer_that_was_lost_before_is_held_for_longer_each_time_and_for_sixteen_leases_at_most() {
+    for database in databases().await {
+        let store = &database.store;
+        set(store, &[(1, 10)]).await;
+        assert_eq!(claim(store, at(20), &lease("w", 0), 10).await.len(), 1);
+        for leases in [1, 2, 4, 8, 16, 16] {
+            claim_lost(store, at(20), &lease("w", HOUR)).await.expect("lost");
+            #[expect(clippy::disallowed_methods, reason = "leases are measured by the clock of the database")]
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later");
+            let (until, minute) = (since_1970.as_micros() as i64 + leases * HOUR, HOUR / 60);
+            let sql = format!(
+                "UPDATE timers SET lease_until = 0 WHERE lease_until BETWEEN {} AND {}",
+                until - minute,
+                until + minute
+            );
+            assert_eq!(database.execute(&sql).await, 1, "{}: {leases} leases", database.name);
+        }
     }
 }
 
