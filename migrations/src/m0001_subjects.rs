@@ -43,7 +43,7 @@ CREATE TABLE conversations (
     PRIMARY KEY (bucket, workspace, key)
 );
 
-CREATE INDEX conversations_by_owner ON conversations (bucket, workspace, owner);
+CREATE INDEX conversations_by_owner ON conversations (bucket, workspace, owner) WHERE owner IS NOT NULL;
 
 CREATE TABLE events (
     bucket SMALLINT NOT NULL, workspace BIGINT NOT NULL, id {name} NOT NULL,
@@ -57,7 +57,8 @@ CREATE TABLE events (
     PRIMARY KEY (bucket, workspace, id)
 );
 
-CREATE INDEX events_of_conversation ON events (bucket, workspace, conversation, effective_at, sequence, id);
+CREATE INDEX events_of_conversation ON events (bucket, workspace, conversation, effective_at, sequence, id)
+    WHERE conversation IS NOT NULL;
 
 CREATE INDEX events_of_customer ON events (bucket, workspace, customer, effective_at, sequence, id) WHERE conversation IS NULL;
 

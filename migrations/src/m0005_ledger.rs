@@ -48,9 +48,9 @@ CREATE INDEX runs_due ON runs (bucket, next_at) WHERE state = 1 AND next_at IS N
 
 CREATE INDEX runs_open ON runs (bucket, workspace, subject) WHERE state = 1;
 
-CREATE INDEX runs_of_conversation ON runs (bucket, workspace, conversation, created_at);
+CREATE INDEX runs_of_conversation ON runs (bucket, workspace, conversation, created_at) WHERE conversation IS NOT NULL;
 
-CREATE INDEX runs_of_customer ON runs (bucket, workspace, customer, created_at);
+CREATE INDEX runs_of_customer ON runs (bucket, workspace, customer, created_at) WHERE customer IS NOT NULL;
 
 CREATE INDEX runs_newest ON runs (bucket, workspace, created_at, id);
 
@@ -74,7 +74,7 @@ CREATE TABLE deliveries (
 
 CREATE INDEX deliveries_due ON deliveries (bucket, claim_at) WHERE claim_at IS NOT NULL;
 
-CREATE INDEX deliveries_of_run ON deliveries (bucket, workspace, run);
+CREATE INDEX deliveries_of_run ON deliveries (bucket, workspace, run) WHERE run IS NOT NULL;
 
 CREATE INDEX deliveries_newest ON deliveries (bucket, workspace, created_at, id);
 

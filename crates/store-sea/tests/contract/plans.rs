@@ -24,6 +24,18 @@ async fn fill(store: &SeaStore) {
     store.writer().execute_unprepared(&insert).await.expect("stored");
 }
 
+/// Entries of the table and its indexes that were read so far.
+async fn entries_read(store: &SeaStore, table: &str) -> i64 {
+    store.writer().execute_unprepared("SELECT pg_stat_force_next_flush()").await.expect("PostgreSQL 15");
+    let question = format!(
+        "SELECT (seq_tup_read + (SELECT SUM(idx_tup_read) FROM pg_stat_user_indexes i WHERE i.relid = t.relid))::bigint \
+         AS entries FROM pg_stat_user_tables t WHERE relname = '{table}'"
+    );
+    let statement = Statement::from_string(DatabaseBackend::Postgres, question);
+    let row = store.writer().query_one_raw(statement).await.expect("an answer").expect("a row");
+    row.try_get("", "entries").expect("a number")
+}
+
 /// Rows of `events` that were read so far, by whichever index or none.
 async fn rows_read(store: &SeaStore) -> i64 {
     store.writer().execute_unprepared("SELECT pg_stat_force_next_flush()").await.expect("PostgreSQL 15");
@@ -56,6 +68,37 @@ async fn keys_are_looked_up_one_by_one_in_a_table_without_statistics() {
     assert_eq!(tx.conversation_events(&conversations).await.expect("events").len(), 200);
     drop(tx);
     assert_eq!(rows_read(&store).await - after_ids, 200, "a row for each event of those conversations");
+}
+
+#[tokio::test]
+async fn an_index_by_owner_is_no_way_to_conversations_by_key() {
+    let Some(database) = postgres().await else {
+        return;
+    };
+    let options = StoreOptions { max_connections: 1, ..database.options.clone() };
+    let store = open(&options, false).await.expect("the schema is there");
+    let Scope { bucket, workspace } = scope();
+    let insert = format!(
+        "INSERT INTO conversations (bucket, workspace, key, name, owner, attributes, latest, state, owed_by, \
+                                    resolved, event_count, created_at) \
+         SELECT {bucket}, {workspace}, md5(n::text)::uuid, 'conversation-' || n, md5((n / 4)::text)::uuid, '{{}}', \
+                '{{}}', '{{}}', 0, FALSE, 0, n FROM generate_series(1, {EVENTS}) AS n"
+    );
+    let keys = futures_util::future::join_all((1..=50).map(|n: u32| md5_uuid(&store, n))).await;
+    let ask = async || {
+        let mut tx = begin(&store).await;
+        let found = tx.owners_of(&keys).await.expect("owners").len();
+        tx.commit().await.expect("committed");
+        found
+    };
+    // The plan that a connection keeps is made after a few times, while there is nothing yet.
+    for _ in 0..10 {
+        assert_eq!(ask().await, 0);
+    }
+    store.writer().execute_unprepared(&insert).await.expect("stored");
+    let before = entries_read(&store, "conversations").await;
+    assert_eq!(ask().await, 50);
+    assert_eq!(entries_read(&store, "conversations").await - before, 50, "an entry for each key");
 }
 
 async fn md5_uuid(store: &SeaStore, n: u32) -> uuid::Uuid {
