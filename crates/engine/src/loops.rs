@@ -33,6 +33,7 @@ mod runner;
 pub(crate) mod settle;
 mod settled;
 mod shelf;
+mod together;
 mod walk;
 
 /// How the loops work.

@@ -1,5 +1,7 @@
 //! Sequences from the stall to the last message, over every database that there is.
 
+#[path = "sequences/busy.rs"]
+mod busy;
 #[path = "sequences/clock.rs"]
 mod clock;
 #[path = "sequences/courier.rs"]

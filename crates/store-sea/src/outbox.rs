@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::codes::{Code, coded, coded_option};
 use crate::leases::{self, Take, assign};
 use crate::listing::{Conditions, in_states};
-use crate::probe::Probe;
+use crate::probe::{Others, Probe};
 use crate::sql::{Cell, Columns, Kind, Source};
 use crate::store::{SeaTx, get, get_json, json};
 use crate::subjects::{instant, replace, texts};
@@ -134,7 +134,11 @@ impl Outbox for SeaTx {
         let rows: Vec<Vec<Cell>> = claims.iter().map(claim_cells).collect();
         let Source { select, values } = self.source(CLAIM, &rows, 1);
         let held = Probe { columns: "*", table: T, by: &["id", "epoch"], and: "" };
-        self.all(&self.probe_for_update(&held, &select), values).await?.iter().map(delivery).collect()
+        self.all(&self.probe_for_update(&held, &select, Others::Await), values)
+            .await?
+            .iter()
+            .map(delivery)
+            .collect()
     }
 
     async fn renew_deliveries(

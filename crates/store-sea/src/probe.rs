@@ -9,6 +9,7 @@
 use rekindle_core::scope::Scope;
 use sea_orm::DatabaseBackend;
 
+use crate::sql::for_update;
 use crate::store::SeaTx;
 
 /// What is read of a table for each key of a batch.
@@ -23,6 +24,15 @@ pub(crate) struct Probe<'a> {
     pub and: &'a str,
 }
 
+/// What to do about rows that somebody else has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Wait until they are free.
+    Await,
+    /// Do without them.
+    Skip,
+}
+
 impl SeaTx {
     /// A query for the rows of a batch of keys; `select` yields the batch (see [`crate::sql::source`]).
     pub(crate) fn probe(&self, probe: &Probe<'_>, select: &str) -> String {
@@ -30,8 +40,14 @@ impl SeaTx {
     }
 
     /// The same, locking the rows in the order of their keys where the database has row locks.
-    pub(crate) fn probe_for_update(&self, probe: &Probe<'_>, select: &str) -> String {
-        self.probe_with(probe, select, self.row_lock())
+    pub(crate) fn probe_for_update(&self, probe: &Probe<'_>, select: &str, others: Others) -> String {
+        let lock = if self.writes { for_update(self.backend) } else { "" };
+        match others {
+            Others::Skip if !lock.is_empty() => {
+                self.probe_with(probe, select, &format!("{lock} SKIP LOCKED"))
+            }
+            Others::Await | Others::Skip => self.probe_with(probe, select, lock),
+        }
     }
 
     fn probe_with(&self, probe: &Probe<'_>, select: &str, lock: &str) -> String {

@@ -16,7 +16,7 @@ use crate::codes::{Code, coded, coded_option};
 use crate::leases::{self, Take, assign};
 use crate::listing::{Conditions, in_states};
 use crate::marks::{mark_key, mark_key_cells};
-use crate::probe::Probe;
+use crate::probe::{Others, Probe};
 use crate::sql::{Cell, Columns, Kind, Source, for_update};
 use crate::store::{SeaTx, get};
 use crate::subjects::{instant, keys};
@@ -169,7 +169,11 @@ impl Runs for SeaTx {
             claims.iter().map(|claim| vec![claim.key.id.into(), claim.epoch.into()]).collect();
         let Source { select, values } = self.source(CLAIM, &rows, 1);
         let held = Probe { columns: "*", table: T, by: &["id", "epoch"], and: "" };
-        self.all(&self.probe_for_update(&held, &select), values).await?.iter().map(run).collect()
+        self.all(&self.probe_for_update(&held, &select, Others::Await), values)
+            .await?
+            .iter()
+            .map(run)
+            .collect()
     }
 
     async fn release_runs(&mut self, held: &[(Claimed<RunKey>, RunRow)]) -> StoreResult<Vec<Uuid>> {
@@ -277,7 +281,8 @@ impl SeaTx {
         if self.backend == DatabaseBackend::Postgres {
             let and = format!("AND {state} ORDER BY id");
             let rows = Probe { columns: "id", table, by: &[by], and: &and };
-            let sql = self.probe_for_update(&rows, &format!("SELECT id AS {by} FROM ({runs}) AS c"));
+            let sql =
+                self.probe_for_update(&rows, &format!("SELECT id AS {by} FROM ({runs}) AS c"), Others::Await);
             self.all(&sql, values).await?;
         }
         Ok(())

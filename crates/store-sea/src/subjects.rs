@@ -12,15 +12,15 @@ use rekindle_core::scope::Scope;
 use rekindle_ports::StoreResult;
 use rekindle_ports::rows::{ConversationRow, CustomerRow, NameKind, StoredEvent};
 use rekindle_ports::store::Subjects;
-use sea_orm::DatabaseBackend;
+use sea_orm::{DatabaseBackend, QueryResult};
 use uuid::Uuid;
 
 use self::rows::{
     CONVERSATION, CUSTOMER, EVENT, conversation_cells, customer_cells, event_cells_and_tombstone,
 };
 use crate::codes::Code;
-use crate::probe::Probe;
-use crate::sql::{Cell, Columns, Kind, Source, for_update, json_text};
+use crate::probe::{Others, Probe};
+use crate::sql::{Cell, Columns, Kind, Source, json_text};
 use crate::store::{SeaTx, get};
 use crate::tombstone::Lookup;
 
@@ -30,6 +30,20 @@ pub(crate) use rows::{CLAMPED, conversation, customer, event, instant};
 
 const KEYS: &Columns = &[("key", Kind::Uuid)];
 const NAMES: &Columns = &[("kind", Kind::Int), ("name", Kind::Text), ("key", Kind::Uuid)];
+
+const CUSTOMERS: Probe<'_> = Probe {
+    columns: "key, name, latest, attribute_events, first_at, last_at, created_at, erased_at",
+    table: "customers",
+    by: &["key"],
+    and: "",
+};
+
+const CONVERSATIONS: Probe<'_> = Probe {
+    columns: "key, name, owner, owner_order, latest, state, event_count, first_at, last_at, created_at, erased_at",
+    table: "conversations",
+    by: &["key"],
+    and: "",
+};
 
 #[async_trait]
 impl Subjects for SeaTx {
@@ -82,28 +96,19 @@ impl Subjects for SeaTx {
     }
 
     async fn lock_customers(&mut self, wanted: &[Uuid]) -> StoreResult<Vec<CustomerRow>> {
-        let Source { select, values } = self.source(KEYS, &keys(wanted), 1);
-        let rows = Probe {
-            columns: "key, name, latest, attribute_events, first_at, last_at, created_at, erased_at",
-            table: "customers",
-            by: &["key"],
-            and: "",
-        };
-        let sql = self.probe_for_update(&rows, &select);
-        self.all(&sql, values).await?.iter().map(customer).collect()
+        self.locked(&CUSTOMERS, wanted, Others::Await).await?.iter().map(customer).collect()
     }
 
     async fn lock_conversations(&mut self, wanted: &[Uuid]) -> StoreResult<Vec<ConversationRow>> {
-        let Source { select, values } = self.source(KEYS, &keys(wanted), 1);
-        let rows = Probe {
-            columns: "key, name, owner, owner_order, latest, state, event_count, first_at, last_at, \
-                      created_at, erased_at",
-            table: "conversations",
-            by: &["key"],
-            and: "",
-        };
-        let sql = self.probe_for_update(&rows, &select);
-        self.all(&sql, values).await?.iter().map(conversation).collect()
+        self.locked(&CONVERSATIONS, wanted, Others::Await).await?.iter().map(conversation).collect()
+    }
+
+    async fn lock_free_customers(&mut self, wanted: &[Uuid]) -> StoreResult<Vec<CustomerRow>> {
+        self.locked(&CUSTOMERS, wanted, Others::Skip).await?.iter().map(customer).collect()
+    }
+
+    async fn lock_free_conversations(&mut self, wanted: &[Uuid]) -> StoreResult<Vec<ConversationRow>> {
+        self.locked(&CONVERSATIONS, wanted, Others::Skip).await?.iter().map(conversation).collect()
     }
 
     async fn digests(&mut self, ids: &[String]) -> StoreResult<HashMap<String, Uuid>> {
@@ -228,8 +233,15 @@ impl SeaTx {
     }
 
     /// Locks what a unit of work that may write reads; one that only reads may not.
-    pub(crate) fn row_lock(&self) -> &'static str {
-        if self.writes { for_update(self.backend) } else { "" }
+    /// Rows of subjects, locked.
+    async fn locked(
+        &self,
+        rows: &Probe<'_>,
+        wanted: &[Uuid],
+        others: Others,
+    ) -> StoreResult<Vec<QueryResult>> {
+        let Source { select, values } = self.source(KEYS, &keys(wanted), 1);
+        self.all(&self.probe_for_update(rows, &select, others), values).await
     }
 
     async fn create_subjects(

@@ -9,7 +9,7 @@ use rekindle_ports::store::Timers;
 use sea_orm::QueryResult;
 
 use crate::leases::{self, Take};
-use crate::probe::Probe;
+use crate::probe::{Others, Probe};
 use crate::sql::{Cell, Columns, Kind, Source};
 use crate::store::{SeaTx, get};
 
@@ -49,8 +49,11 @@ impl Timers for SeaTx {
             by: &["funnel", "subject", "epoch"],
             and: "",
         };
-        let sql =
-            self.probe_for_update(&held, &format!("SELECT funnel, subject, epoch FROM ({select}) AS c"));
+        let sql = self.probe_for_update(
+            &held,
+            &format!("SELECT funnel, subject, epoch FROM ({select}) AS c"),
+            Others::Await,
+        );
         let bucket = rekindle_ports::Tx::scope(self).bucket;
         let rows = self.all(&sql, values).await?;
         rows.iter().map(|row| claimed(row, bucket).map(|claim| claim.key)).collect()

@@ -1,6 +1,6 @@
 //! Looks once more whether messages are wanted, and writes *attempt started*.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -15,7 +15,7 @@ use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
 
-use super::locks::lock_subjects;
+use super::locks::{lock_free_subjects, lock_subjects};
 use super::settle::{MOST_VANISHED, over};
 use super::settled::Settled;
 use super::shelf::Shelf;
@@ -42,6 +42,8 @@ pub(super) struct Begun {
     pub started: Vec<Started>,
     /// Whether a run goes on, because its message is not to be sent.
     pub wakes: bool,
+    /// Claims of deliveries whose subjects somebody else had locked.
+    pub busy: Vec<Claimed<DeliveryKey>>,
 }
 
 /// Begins an attempt of every delivery that is still wanted; ends or puts off the others.
@@ -55,9 +57,17 @@ pub(super) fn begin(
     Box::pin(async move {
         let ids: Vec<String> = claims.iter().map(|claim| claim.key.id.clone()).collect();
         let seen = tx.deliveries_by_id(&ids).await?;
-        let subjects: Vec<Uuid> =
-            seen.iter().flat_map(|it| [it.conversation, it.customer]).flatten().collect();
-        lock_subjects(tx, subjects).await?;
+        let of = |it: &DeliveryRow| [it.conversation, it.customer].into_iter().flatten();
+        let subjects = seen.iter().flat_map(of);
+        let (claims, busy) = if claims.len() == 1 {
+            lock_subjects(tx, subjects).await?;
+            (claims, Vec::new())
+        } else {
+            let locked = lock_free_subjects(tx, subjects).await?;
+            let is_busy = |it: &&DeliveryRow| !of(it).all(|subject| locked.holds(subject));
+            let busy: HashSet<&str> = seen.iter().filter(is_busy).map(|it| it.id.as_str()).collect();
+            claims.into_iter().partition(|claim| !busy.contains(claim.key.id.as_str()))
+        };
         let mut held = tx.hold_deliveries(&claims).await?;
         held.retain(|delivery| !delivery.state.is_final());
         let claims: HashMap<String, Claimed<DeliveryKey>> =
@@ -69,6 +79,7 @@ pub(super) fn begin(
             shelf: Shelf::default(),
             settled: Settled::default(),
             started: Vec::new(),
+            busy,
         };
         for delivery in held {
             let claim = claims[&delivery.id].clone();
@@ -133,6 +144,7 @@ struct Beginning<'a> {
     shelf: Shelf,
     settled: Settled,
     started: Vec<Started>,
+    busy: Vec<Claimed<DeliveryKey>>,
 }
 
 impl Beginning<'_> {
@@ -240,7 +252,7 @@ impl Beginning<'_> {
         let claims: Vec<_> = sending.into_iter().map(|(claim, _)| claim).collect();
         tx.renew_deliveries(&claims, lease).await?;
         let wakes = self.settled.save(tx, self.now).await?;
-        Ok(Begun { started: self.started, wakes })
+        Ok(Begun { started: self.started, wakes, busy: self.busy })
     }
 }
 

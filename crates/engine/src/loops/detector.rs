@@ -18,8 +18,9 @@ use rekindle_ports::rows::{Claimed, JourneyRow, TimerDone, TimerKey};
 use rekindle_ports::store::Queue;
 use uuid::Uuid;
 
-use super::locks::lock_subjects;
+use super::locks::{lock_free_subjects, lock_subjects};
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
+use super::together::{Worked, together};
 use super::{BATCH, Loops, by_scope};
 use crate::engine::Inner;
 use crate::error::{EngineError, EngineResult};
@@ -39,7 +40,10 @@ impl Loops {
             .await?;
         let mut claimed = claims.len();
         for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
-            self.look_together(scope, claims).await?;
+            let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.look(scope, claims)) };
+            let Worked { busy, .. } = together(claims, work, complain).await?;
+            claimed -= busy.len();
+            self.give_back_timers(scope, busy).await?;
             self.inner.bells.ring(Queue::Runs);
         }
         if !self.lost_timers.is_due(claimed) {
@@ -65,31 +69,11 @@ impl Loops {
         Ok(claimed)
     }
 
-    async fn look(&self, scope: Scope, claims: Vec<Claimed<TimerKey>>) -> EngineResult<()> {
+    async fn look(&self, scope: Scope, claims: Vec<Claimed<TimerKey>>) -> EngineResult<Looked> {
         let inner = &self.inner;
         inner
             .write_unit(Unit::Detect, scope, &|tx, now| look(tx, Arc::clone(inner), claims.clone(), now))
             .await
-    }
-
-    /// Looks at journeys in one transaction; where that fails for a reason of theirs, at each in
-    /// one of its own. The claim of one that fails even so runs out.
-    async fn look_together(&self, scope: Scope, claims: Vec<Claimed<TimerKey>>) -> EngineResult<()> {
-        let failed = match self.look(scope, claims.clone()).await {
-            Err(error) if is_its_fault(&error) => error,
-            answer => return answer,
-        };
-        if let [claim] = claims.as_slice() {
-            complain(claim, &failed);
-            return Ok(());
-        }
-        for claim in claims {
-            match self.look(scope, vec![claim.clone()]).await {
-                Err(error) if is_its_fault(&error) => complain(&claim, &error),
-                answer => answer?,
-            }
-        }
-        Ok(())
     }
 
     /// Looks at a journey whose timer was lost before; sets the timer aside when that fails again
@@ -99,7 +83,7 @@ impl Loops {
             return self.set_aside(claim, VANISHED.to_owned()).await;
         }
         match self.look(claim.key.scope, vec![claim.clone()]).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) if is_its_fault(&error) => {
                 complain(&claim, &error);
                 if claim.crashes < MOST_FAILURES {
@@ -141,15 +125,25 @@ fn complain(claim: &Claimed<TimerKey>, error: &EngineError) {
     tracing::error!(funnel, %subject, error = causes(error), "a journey could not be looked at");
 }
 
+/// Timers that were looked at, and those of busy subjects.
+type Looked = Worked<Claimed<TimerKey>, ()>;
+
 /// Looks at the journeys of claimed timers; marks what is due and starts what is bound to it.
 fn look(
     tx: &mut dyn Tx,
     inner: Arc<Inner>,
     claims: Vec<Claimed<TimerKey>>,
     now: Timestamp,
-) -> BoxFuture<'_, EngineResult<()>> {
+) -> BoxFuture<'_, EngineResult<Looked>> {
     Box::pin(async move {
-        lock_subjects(tx, claims.iter().map(|claim| claim.key.subject)).await?;
+        let subjects = claims.iter().map(|claim| claim.key.subject);
+        let (claims, busy) = if claims.len() == 1 {
+            lock_subjects(tx, subjects).await?;
+            (claims, Vec::new())
+        } else {
+            let locked = lock_free_subjects(tx, subjects).await?;
+            claims.into_iter().partition(|claim| locked.holds(claim.key.subject))
+        };
         let held: HashSet<TimerKey> = tx.hold_timers(&claims).await?.into_iter().collect();
         let claims: Vec<_> = claims.into_iter().filter(|claim| held.contains(&claim.key)).collect();
         let pairs: Vec<(String, Uuid)> =
@@ -173,7 +167,8 @@ fn look(
             };
             found.done.push(TimerDone { claim, next });
         }
-        found.record(tx, &inner, now).await
+        found.record(tx, &inner, now).await?;
+        Ok(Worked { done: Vec::new(), busy })
     })
 }
 

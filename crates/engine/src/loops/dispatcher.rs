@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_ports::deliver::SendOutcome;
@@ -12,8 +13,9 @@ use rekindle_ports::store::Queue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::begin::{Started, begin};
-use super::poison::{causes, is_its_fault};
+use super::poison::causes;
 use super::recorder::Ending;
+use super::together::{Worked, together};
 use super::{Loops, by_scope};
 use crate::error::{EngineError, EngineResult};
 use crate::failpoint::{Failpoint, Unit};
@@ -38,14 +40,19 @@ impl Loops {
                 Box::pin(async move { Ok(tx.claim_deliveries(bucket, now, &lease, limit).await?) })
             })
             .await?;
-        let claimed = claims.len();
+        let mut claimed = claims.len();
         for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
             if self.stop.claims.is_cancelled() {
                 self.give_back_deliveries(scope, claims).await?;
                 continue;
             }
             let asked = Instant::now();
-            for started in self.begin_together(scope, claims).await? {
+            let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.begin(scope, claims)) };
+            let Worked { done, busy } =
+                together(claims, work, |claim, error| complain(&claim.key, error)).await?;
+            claimed -= busy.len();
+            self.give_back_deliveries(scope, busy).await?;
+            for started in done {
                 // As many are started as were claimed, and no more were claimed than there are permits.
                 let Some(permit) = permits.pop() else { break };
                 self.inner.tracker.spawn(self.clone().deliver(started, asked, permit));
@@ -54,32 +61,12 @@ impl Loops {
         Ok(claimed)
     }
 
-    /// Begins attempts in one transaction; where that fails for a reason of theirs, each in one of
-    /// its own. The claim of one that fails even so runs out.
-    async fn begin_together(
+    /// Writes *attempt started* of what is still wanted.
+    async fn begin(
         &self,
         scope: Scope,
         claims: Vec<Claimed<DeliveryKey>>,
-    ) -> EngineResult<Vec<Started>> {
-        let failed = match self.begin(scope, claims.clone()).await {
-            Err(error) if is_its_fault(&error) => error,
-            answer => return answer,
-        };
-        if let [claim] = claims.as_slice() {
-            complain(&claim.key, &failed);
-            return Ok(Vec::new());
-        }
-        let mut started = Vec::new();
-        for claim in claims {
-            match self.begin(scope, vec![claim.clone()]).await {
-                Err(error) if is_its_fault(&error) => complain(&claim.key, &error),
-                answer => started.extend(answer?),
-            }
-        }
-        Ok(started)
-    }
-
-    async fn begin(&self, scope: Scope, claims: Vec<Claimed<DeliveryKey>>) -> EngineResult<Vec<Started>> {
+    ) -> EngineResult<Worked<Claimed<DeliveryKey>, Started>> {
         let begun = self
             .inner
             .write_unit(Unit::StartAttempt, scope, &|tx, now| {
@@ -89,7 +76,7 @@ impl Loops {
         if begun.wakes {
             self.inner.bells.ring(Queue::Runs);
         }
-        Ok(begun.started)
+        Ok(Worked { done: begun.started, busy: begun.busy })
     }
 
     async fn deliver(self, started: Started, asked: Instant, permit: OwnedSemaphorePermit) {

@@ -1,22 +1,46 @@
-//! What a process that stops has claimed and not begun: the others need not wait for its lease.
+//! What was claimed and is not to be worked on now: nobody need wait for its lease.
 
 use std::collections::HashMap;
 
 use rekindle_core::scope::Scope;
 use rekindle_ports::ledger::{DeliveryKey, RunKey};
-use rekindle_ports::rows::Claimed;
+use rekindle_ports::rows::{Claimed, TimerDone, TimerKey};
 use uuid::Uuid;
 
 use super::Loops;
 use crate::error::EngineResult;
 
 impl Loops {
+    /// Gives timers back, to be looked at in the next turn.
+    pub(super) async fn give_back_timers(
+        &self,
+        scope: Scope,
+        claims: Vec<Claimed<TimerKey>>,
+    ) -> EngineResult<()> {
+        if claims.is_empty() {
+            return Ok(());
+        }
+        self.inner
+            .write(scope, &|tx, now| {
+                let claims = claims.iter().cloned();
+                let done: Vec<TimerDone> = claims.map(|claim| TimerDone { claim, next: Some(now) }).collect();
+                Box::pin(async move {
+                    tx.finish_timers(&done).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
     /// Gives runs back as they are; those that were lost meanwhile are left alone.
     pub(super) async fn give_back_runs(
         &self,
         scope: Scope,
         claims: Vec<Claimed<RunKey>>,
     ) -> EngineResult<()> {
+        if claims.is_empty() {
+            return Ok(());
+        }
         self.inner
             .write(scope, &|tx, _| {
                 let claims = claims.clone();
@@ -38,6 +62,9 @@ impl Loops {
         scope: Scope,
         claims: Vec<Claimed<DeliveryKey>>,
     ) -> EngineResult<()> {
+        if claims.is_empty() {
+            return Ok(());
+        }
         self.inner
             .write(scope, &|tx, _| {
                 let claims = claims.clone();

@@ -16,23 +16,57 @@ pub(crate) struct Locked {
     pub conversations: Vec<ConversationRow>,
 }
 
-/// Locks subjects of either kind: customers (owners too), then conversations.
+/// Locks subjects of either kind: customers (owners too), then conversations. Waits for those that
+/// somebody else has locked.
 pub(crate) async fn lock_subjects(
     tx: &mut dyn Tx,
     subjects: impl IntoIterator<Item = Uuid>,
 ) -> EngineResult<Locked> {
-    let subjects: BTreeSet<Uuid> = subjects.into_iter().collect();
-    let keys: Vec<Uuid> = subjects.iter().copied().collect();
-    let owners = tx.owners_of(&keys).await?;
-    let people: BTreeSet<Uuid> = subjects.iter().chain(owners.values()).copied().collect();
-    let people: Vec<Uuid> = people.into_iter().collect();
+    let Wanted { people, keys } = Wanted::of(tx, subjects).await?;
     Ok(Locked {
         customers: tx.lock_customers(&people).await?,
         conversations: tx.lock_conversations(&keys).await?,
     })
 }
 
+/// Locks those of the subjects that nobody else has locked; see [`Locked::holds`].
+pub(super) async fn lock_free_subjects(
+    tx: &mut dyn Tx,
+    subjects: impl IntoIterator<Item = Uuid>,
+) -> EngineResult<Locked> {
+    let Wanted { people, keys } = Wanted::of(tx, subjects).await?;
+    Ok(Locked {
+        customers: tx.lock_free_customers(&people).await?,
+        conversations: tx.lock_free_conversations(&keys).await?,
+    })
+}
+
+/// Keys to lock, each kind in order.
+struct Wanted {
+    people: Vec<Uuid>,
+    keys: Vec<Uuid>,
+}
+
+impl Wanted {
+    async fn of(tx: &mut dyn Tx, subjects: impl IntoIterator<Item = Uuid>) -> EngineResult<Self> {
+        let subjects: BTreeSet<Uuid> = subjects.into_iter().collect();
+        let keys: Vec<Uuid> = subjects.iter().copied().collect();
+        let owners = tx.owners_of(&keys).await?;
+        let people: BTreeSet<Uuid> = subjects.iter().chain(owners.values()).copied().collect();
+        Ok(Self { people: people.into_iter().collect(), keys })
+    }
+}
+
 impl Locked {
+    /// Whether a subject is locked, and where it is a conversation with an owner, that one too.
+    pub fn holds(&self, subject: Uuid) -> bool {
+        match self.conversation(Some(subject)).map(|row| row.owner.as_ref().map(|(owner, _)| *owner)) {
+            Some(None) => true,
+            Some(owner) => self.customer(owner).is_some(),
+            None => self.customer(Some(subject)).is_some(),
+        }
+    }
+
     /// A customer among them.
     pub fn customer(&self, key: Option<Uuid>) -> Option<&CustomerRow> {
         let key = key?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_ports::ledger::RunKey;
@@ -9,11 +10,15 @@ use rekindle_ports::rows::Claimed;
 use rekindle_ports::store::Queue;
 
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
-use super::walk::walk;
+use super::together::{Worked, together};
+use super::walk::{Walked, walk};
 use super::{BATCH, Loops, by_scope};
 use crate::error::{EngineError, EngineResult};
 use crate::failpoint::Unit;
 use crate::runs::ending;
+
+/// Runs that were taken further, and those of busy subjects.
+type Stepped = Worked<Claimed<RunKey>, ()>;
 
 impl Loops {
     /// Claims due runs of a bucket and takes each a step further.
@@ -31,7 +36,10 @@ impl Loops {
             if self.stop.claims.is_cancelled() {
                 self.give_back_runs(scope, claims).await?;
             } else {
-                self.step_together(scope, claims).await?;
+                let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.steps(scope, claims)) };
+                let Worked { busy, .. } = together(claims, work, complain).await?;
+                claimed -= busy.len();
+                self.give_back_runs(scope, busy).await?;
             }
         }
         if !self.lost_runs.is_due(claimed) {
@@ -57,36 +65,16 @@ impl Loops {
         Ok(claimed)
     }
 
-    async fn steps(&self, scope: Scope, claims: Vec<Claimed<RunKey>>) -> EngineResult<()> {
+    async fn steps(&self, scope: Scope, claims: Vec<Claimed<RunKey>>) -> EngineResult<Stepped> {
         let deliver = &self.deliver;
-        let sends = self
+        let Walked { sends, busy } = self
             .inner
             .write_unit(Unit::Step, scope, &|tx, now| walk(tx, Arc::clone(deliver), claims.clone(), now))
             .await?;
         if sends {
             self.inner.bells.ring(Queue::Deliveries);
         }
-        Ok(())
-    }
-
-    /// Takes runs further in one transaction; where that fails for a reason of theirs, each in one
-    /// of its own. The claim of one that fails even so runs out.
-    async fn step_together(&self, scope: Scope, claims: Vec<Claimed<RunKey>>) -> EngineResult<()> {
-        let failed = match self.steps(scope, claims.clone()).await {
-            Err(error) if is_its_fault(&error) => error,
-            answer => return answer,
-        };
-        if let [claim] = claims.as_slice() {
-            complain(claim, &failed);
-            return Ok(());
-        }
-        for claim in claims {
-            match self.steps(scope, vec![claim.clone()]).await {
-                Err(error) if is_its_fault(&error) => complain(&claim, &error),
-                answer => answer?,
-            }
-        }
-        Ok(())
+        Ok(Worked { done: Vec::new(), busy })
     }
 
     /// Takes a run further whose claim was lost before; ends it when that fails again and again.
@@ -95,7 +83,7 @@ impl Loops {
             return self.fail(claim, VANISHED.to_owned()).await;
         }
         match self.steps(claim.key.scope, vec![claim.clone()]).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) if is_its_fault(&error) => {
                 complain(&claim, &error);
                 if claim.crashes < MOST_FAILURES {

@@ -1,6 +1,6 @@
 //! Takes runs further, each to its next wait or to its end, in one unit of work.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -13,7 +13,7 @@ use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
 
 use super::compose::{compose, delivery_id};
-use super::locks::{Locked, lock_subjects};
+use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::shelf::Shelf;
 use crate::error::EngineResult;
 use crate::runs::ending;
@@ -21,20 +21,35 @@ use crate::runs::ending;
 /// How often what belongs to a paused sequence looks whether it may go on.
 pub(super) const PAUSED_LOOK: i64 = MINUTE;
 
-/// Takes the runs of claims a step further, under the locks of their subjects. Returns whether
-/// something is to be sent.
+/// What walking came to.
+pub(super) struct Walked {
+    /// Whether something is to be sent.
+    pub sends: bool,
+    /// Claims of runs whose subjects somebody else had locked; they stand where they stood.
+    pub busy: Vec<Claimed<RunKey>>,
+}
+
+/// Takes the runs of claims a step further, under the locks of their subjects.
 pub(super) fn walk(
     tx: &mut dyn Tx,
     deliver: Arc<dyn Deliver>,
     claims: Vec<Claimed<RunKey>>,
     now: Timestamp,
-) -> BoxFuture<'_, EngineResult<bool>> {
+) -> BoxFuture<'_, EngineResult<Walked>> {
     Box::pin(async move {
         let ids: Vec<Uuid> = claims.iter().map(|claim| claim.key.id).collect();
         let seen = tx.runs_by_id(&ids).await?;
-        let subjects: Vec<Uuid> =
-            seen.iter().flat_map(|run| [Some(run.trigger.subject), run.customer]).flatten().collect();
-        let locked = lock_subjects(tx, subjects).await?;
+        let of = |run: &RunRow| [Some(run.trigger.subject), run.customer].into_iter().flatten();
+        let subjects = seen.iter().flat_map(of);
+        let (locked, claims, busy) = if claims.len() == 1 {
+            (lock_subjects(tx, subjects).await?, claims, Vec::new())
+        } else {
+            let locked = lock_free_subjects(tx, subjects).await?;
+            let is_busy = |run: &&RunRow| !of(run).all(|subject| locked.holds(subject));
+            let busy: HashSet<Uuid> = seen.iter().filter(is_busy).map(|run| run.id).collect();
+            let (busy, claims) = claims.into_iter().partition(|claim| busy.contains(&claim.key.id));
+            (locked, claims, busy)
+        };
         let held = tx.hold_runs(&claims).await?;
         let claims: HashMap<Uuid, Claimed<RunKey>> =
             claims.into_iter().map(|claim| (claim.key.id, claim)).collect();
@@ -46,7 +61,7 @@ pub(super) fn walk(
             let claim = claims[&run.id].clone();
             walk.on(tx, claim, run, &under_way).await?;
         }
-        walk.done.save(tx, now).await
+        Ok(Walked { sends: walk.done.save(tx, now).await?, busy })
     })
 }
 
@@ -59,7 +74,7 @@ struct Walk<'a> {
     done: Done,
 }
 
-/// What walking came to.
+/// What is to be written of them.
 #[derive(Default)]
 struct Done {
     /// Runs as they are now, with the claims that end.

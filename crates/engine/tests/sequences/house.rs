@@ -90,6 +90,18 @@ impl House {
     }
 
     /// Everything but a sequence.
+    /// Two quiet conversations in a furnished house: `c1` of Ann, and `c2` of Bob.
+    pub async fn with_two_quiet(database: &TestDatabase) -> Self {
+        let house = Self::furnished(database).await;
+        let bob = event("bob-1", "customer_updated", 0).only("bob");
+        house.hear(bob.with("email", "bob@example.invalid").with("name", "Bob")).await;
+        house.answer_ann().await;
+        for (id, kind) in [("b1", "customer_message"), ("b2", "agent_message")] {
+            house.hear(event(id, kind, 0).of("c2").from_customer("bob")).await;
+        }
+        house
+    }
+
     pub async fn furnish(&self) {
         let body = WorkspaceBody {
             sender: Some(MailboxSpec { name: "Support".into(), address: "support@example.invalid".into() }),

@@ -2,22 +2,10 @@
 
 use rekindle_ports::ledger::{EndReason, LedgerFilter, RunState};
 use rekindle_ports::rows::{Lease, TimerAside};
-use rekindle_testkit::build::{EventExt, at, event};
+use rekindle_testkit::build::at;
 use rekindle_testkit::{TestDatabase, databases};
 
 use crate::house::House;
-
-/// A house with two quiet conversations: `c1` of Ann, and `c2` of Bob.
-async fn two_quiet(database: &TestDatabase) -> House {
-    let house = House::furnished(database).await;
-    let bob = event("bob-1", "customer_updated", 0).only("bob");
-    house.hear(bob.with("email", "bob@example.invalid").with("name", "Bob")).await;
-    house.answer_ann().await;
-    for (id, kind) in [("b1", "customer_message"), ("b2", "agent_message")] {
-        house.hear(event(id, kind, 0).of("c2").from_customer("bob")).await;
-    }
-    house
-}
 
 /// Makes a row of the conversation `c1` say what nothing can read.
 async fn break_row(database: &TestDatabase, table: &str, key: &str) {
@@ -41,7 +29,7 @@ async fn aside(house: &House) -> Vec<TimerAside> {
 #[tokio::test]
 async fn a_journey_that_cannot_be_looked_at_costs_only_itself_and_is_set_aside() {
     for database in databases().await {
-        let house = two_quiet(&database).await;
+        let house = House::with_two_quiet(&database).await;
         break_row(&database, "journeys", "subject").await;
         house.go(600).await;
         let run = house.the_run().await;
@@ -61,7 +49,7 @@ async fn a_journey_that_cannot_be_looked_at_costs_only_itself_and_is_set_aside()
 #[tokio::test]
 async fn a_journey_whose_worker_always_died_is_set_aside_without_another_look() {
     for database in databases().await {
-        let house = two_quiet(&database).await;
+        let house = House::with_two_quiet(&database).await;
         house.clock.set(at(600));
         let (bucket, lease) = (house.scope.bucket, Lease { owner: "dead".into(), ttl: 0 });
         let mut tx = house.store.begin(house.scope).await.expect("it answers");
@@ -81,7 +69,7 @@ async fn a_journey_whose_worker_always_died_is_set_aside_without_another_look() 
 #[tokio::test]
 async fn a_journey_is_looked_at_again_when_something_happens_in_it() {
     for database in databases().await {
-        let house = two_quiet(&database).await;
+        let house = House::with_two_quiet(&database).await;
         house.clock.set(at(600));
         let (bucket, lease) = (house.scope.bucket, Lease { owner: "w".into(), ttl: 0 });
         let mut tx = house.store.begin(house.scope).await.expect("it answers");
@@ -103,7 +91,7 @@ async fn a_journey_is_looked_at_again_when_something_happens_in_it() {
 #[tokio::test]
 async fn a_run_that_cannot_go_on_costs_only_itself_and_ends_with_the_reason() {
     for database in databases().await {
-        let house = two_quiet(&database).await;
+        let house = House::with_two_quiet(&database).await;
         house.go(600).await;
         assert_eq!(house.runs().await.len(), 2);
         break_row(&database, "conversations", "key").await;

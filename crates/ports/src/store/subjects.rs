@@ -34,6 +34,12 @@ pub trait Subjects {
     /// Locks conversations in key order and reads them.
     async fn lock_conversations(&mut self, keys: &[Uuid]) -> StoreResult<Vec<ConversationRow>>;
 
+    /// Locks those of the customers that nobody else has locked, in key order, and reads them.
+    async fn lock_free_customers(&mut self, keys: &[Uuid]) -> StoreResult<Vec<CustomerRow>>;
+
+    /// Locks those of the conversations that nobody else has locked, in key order, and reads them.
+    async fn lock_free_conversations(&mut self, keys: &[Uuid]) -> StoreResult<Vec<ConversationRow>>;
+
     /// Digests of those of the events that are stored.
     async fn digests(&mut self, ids: &[String]) -> StoreResult<HashMap<String, Uuid>>;
 

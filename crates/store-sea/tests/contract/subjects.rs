@@ -8,6 +8,7 @@ use rekindle_core::value::Value;
 use rekindle_ports::Store;
 use rekindle_ports::rows::{NameKind, StoredEvent};
 use rekindle_testkit::build::at;
+use rekindle_testkit::database::postgres;
 use rekindle_testkit::databases;
 use uuid::Uuid;
 
@@ -213,4 +214,23 @@ async fn a_customers_stream_is_what_they_own_and_what_names_only_them() {
         assert_eq!(read, [(key(1), "1"), (key(1), "2"), (key(1), "4"), (key(2), "5")], "{}", database.name);
         assert_eq!(tx.owners_of(&[key(11), key(12)]).await.expect("owners"), [(key(11), key(1))].into());
     }
+}
+
+#[tokio::test]
+async fn a_subject_that_somebody_else_has_locked_is_left_out_where_that_is_asked() {
+    let Some(database) = postgres().await else {
+        return;
+    };
+    let store = &database.store;
+    let mut tx = begin(store).await;
+    let names = [("ann".to_owned(), key(1)), ("bob".to_owned(), key(2))];
+    tx.resolve(NameKind::Customer, &names, at(0)).await.expect("resolved");
+    tx.commit().await.expect("committed");
+    let mut holder = begin(store).await;
+    assert_eq!(holder.lock_customers(&[key(1)]).await.expect("rows").len(), 1);
+    let mut other = begin(store).await;
+    let free = other.lock_free_customers(&[key(1), key(2)]).await.expect("rows");
+    assert_eq!(free.iter().map(|row| row.key).collect::<Vec<_>>(), [key(2)]);
+    holder.commit().await.expect("committed");
+    assert_eq!(other.lock_free_customers(&[key(1), key(2)]).await.expect("rows").len(), 2);
 }

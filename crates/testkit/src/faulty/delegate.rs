@@ -66,6 +66,8 @@ delegate!(Subjects {
     fn owners_of(conversations: &[Uuid]) -> StoreResult<HashMap<Uuid, Uuid>>;
     fn lock_customers(keys: &[Uuid]) -> StoreResult<Vec<CustomerRow>>;
     fn lock_conversations(keys: &[Uuid]) -> StoreResult<Vec<ConversationRow>>;
+    fn lock_free_customers(keys: &[Uuid]) -> StoreResult<Vec<CustomerRow>>;
+    fn lock_free_conversations(keys: &[Uuid]) -> StoreResult<Vec<ConversationRow>>;
     fn digests(ids: &[String]) -> StoreResult<HashMap<String, Uuid>>;
     fn insert_events(events: &[StoredEvent]) -> StoreResult<Vec<String>>;
     fn save_customers(rows: &[CustomerRow]) -> StoreResult<()>;
