@@ -118,7 +118,9 @@ pub fn effective_instant(occurred_at: Timestamp, received_at: Timestamp) -> (Tim
 }
 
 /// The order of events in a stream: instant, client sequence, then id by bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+///
+/// Written as `[at, sequence, id]`: checkpoints hold a dozen of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderKey {
     /// Effective instant.
     pub at: Timestamp,
@@ -126,6 +128,19 @@ pub struct OrderKey {
     pub sequence: i64,
     /// Event id, compared by bytes.
     pub id: String,
+}
+
+impl Serialize for OrderKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.at, self.sequence, &self.id).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for OrderKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (at, sequence, id) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { at, sequence, id })
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +153,14 @@ mod tests {
         let edge = received.plus(FUTURE_TOLERANCE);
         assert_eq!(effective_instant(edge, received), (edge, false));
         assert_eq!(effective_instant(edge.plus(1), received), (received, true));
+    }
+
+    #[test]
+    fn a_place_in_a_stream_is_written_as_an_array_and_read_back() {
+        let key = OrderKey { at: Timestamp(12), sequence: 3, id: "a".into() };
+        let written = serde_json::to_string(&key).expect("it has a form");
+        assert_eq!(written, r#"[12,3,"a"]"#);
+        assert_eq!(serde_json::from_str::<OrderKey>(&written).expect("readable"), key);
     }
 
     #[test]

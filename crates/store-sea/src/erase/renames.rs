@@ -37,16 +37,14 @@ impl Renames {
 
     /// Renames every id in a part of a checkpoint that holds no text of a client but ids.
     ///
-    /// Ids stand in places of a stream, `{"at", "sequence", "id"}`, and in entries of
-    /// stages, `[instant, id]`. Whether anything was renamed.
+    /// Ids stand in places of a stream, `[instant, sequence, id]`, and in entries of stages,
+    /// `[instant, id]`. Whether anything was renamed.
     pub(super) fn apply(&self, json: &mut Value) -> bool {
         match json {
-            Value::Object(fields) if fields.contains_key("sequence") => {
-                fields.get_mut("id").is_some_and(|id| self.rename(id))
-            }
             Value::Object(fields) => fields.values_mut().fold(false, |any, value| self.apply(value) | any),
             Value::Array(items) => match items.as_mut_slice() {
-                [Value::Number(_), id @ Value::String(_)] => self.rename(id),
+                [Value::Number(_), id @ Value::String(_)]
+                | [Value::Number(_), Value::Number(_), id @ Value::String(_)] => self.rename(id),
                 items => items.iter_mut().fold(false, |any, item| self.apply(item) | any),
             },
             _ => false,
@@ -74,12 +72,12 @@ mod tests {
         let renames = Renames::new(["a".to_owned()]);
         let hashed = tombstone("a");
         let mut state = json!({
-            "to": { "at": 1, "sequence": 0, "id": "a" },
+            "to": [1, 0, "a"],
             "a": [{ "e": [[1, "a"], null, [2, "b"]], "b": ["a", "a"], "v": [[0, 5]] }],
         });
         assert!(renames.apply(&mut state));
         let expected = json!({
-            "to": { "at": 1, "sequence": 0, "id": hashed },
+            "to": [1, 0, hashed],
             "a": [{ "e": [[1, hashed], null, [2, "b"]], "b": ["a", "a"], "v": [[0, 5]] }],
         });
         assert_eq!(state, expected);
