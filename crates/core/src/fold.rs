@@ -43,8 +43,8 @@ pub struct Journey {
     /// Instant of the newest such event.
     #[serde(rename = "l")]
     pub last_at: Option<Timestamp>,
-    /// Passages through the stages.
-    #[serde(rename = "p")]
+    /// Passages through the stages. Figures read them alone, so that they are kept beside the rest.
+    #[serde(skip)]
     pub passages: Passages,
     /// Attempts that a future event could still change.
     #[serde(rename = "a")]

@@ -18,7 +18,7 @@ use crate::subjects::replace;
 const JOURNEY: &Columns = &[
     ("revision", Kind::Int),
     ("subject", Kind::Uuid),
-    ("funnel", Kind::Text),
+    ("funnel", Kind::Given),
     ("customer", Kind::Uuid),
     ("live", Kind::Bool),
     ("first_at", Kind::Int),
@@ -33,8 +33,8 @@ const JOURNEY: &Columns = &[
     ("open_since", Kind::Int),
     ("open_stall_at", Kind::Int),
     ("open_abandon_at", Kind::Int),
-    ("passages", Kind::Text),
-    ("state", Kind::Text),
+    ("passages", Kind::Given),
+    ("state", Kind::Given),
 ];
 
 const ATTEMPT: &Columns = &[
@@ -42,13 +42,13 @@ const ATTEMPT: &Columns = &[
     ("subject", Kind::Uuid),
     ("start_at", Kind::Int),
     ("start_sequence", Kind::Number),
-    ("start_event", Kind::Text),
+    ("start_event", Kind::Given),
     ("customer", Kind::Uuid),
-    ("entered", Kind::Text),
+    ("entered", Kind::Given),
     ("voided_at", Kind::Int),
     ("episode", Kind::Int),
     ("chained", Kind::Bool),
-    ("entry_values", Kind::Text),
+    ("entry_values", Kind::Given),
 ];
 
 const SILENCE: &Columns = &[
@@ -57,7 +57,7 @@ const SILENCE: &Columns = &[
     ("place", Kind::Int),
     ("anchor_at", Kind::Int),
     ("anchor_sequence", Kind::Number),
-    ("anchor_event", Kind::Text),
+    ("anchor_event", Kind::Given),
     ("since", Kind::Int),
     ("stall_at", Kind::Int),
     ("abandon_at", Kind::Int),
@@ -69,7 +69,7 @@ const SILENCE: &Columns = &[
 const JOURNEY_KEY: &Columns = &[("revision", Kind::Int), ("subject", Kind::Uuid)];
 
 const TIMER: &Columns =
-    &[("funnel", Kind::Text), ("subject", Kind::Uuid), ("due_at", Kind::Int), ("epoch", Kind::Int)];
+    &[("funnel", Kind::Given), ("subject", Kind::Uuid), ("due_at", Kind::Int), ("epoch", Kind::Int)];
 
 #[async_trait]
 impl Journeys for SeaTx {
@@ -83,7 +83,7 @@ impl Journeys for SeaTx {
             .collect();
         let Source { select, values } = self.source(JOURNEY_KEY, &keys, 1);
         let journeys = Probe {
-            columns: "revision, subject, funnel, customer, live, state",
+            columns: "revision, subject, funnel, customer, live, passages, state",
             table: "journeys",
             by: &["revision", "subject"],
             and: "",
@@ -168,12 +168,14 @@ impl SeaTx {
 
 pub(crate) fn journey(row: &QueryResult) -> StoreResult<JourneyRow> {
     const T: &str = "journeys";
+    let mut journey: Journey = get_json(row, T, "state")?;
+    journey.passages = get_json(row, T, "passages")?;
     Ok(JourneyRow {
         key: JourneyKey { revision: get(row, T, "revision")?, subject: get(row, T, "subject")? },
         funnel: get(row, T, "funnel")?,
         customer: get(row, T, "customer")?,
         live: get(row, T, "live")?,
-        journey: get_json::<Journey>(row, T, "state")?,
+        journey,
     })
 }
 

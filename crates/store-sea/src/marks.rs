@@ -57,7 +57,7 @@ impl Marks for SeaTx {
         let columns = &[("funnel", Kind::Text), ("subject", Kind::Uuid)];
         let Source { select, values } = self.source(columns, &rows, 1);
         let live = Probe {
-            columns: "revision, subject, funnel, customer, live, state",
+            columns: "revision, subject, funnel, customer, live, passages, state",
             table: "journeys",
             by: &["funnel", "subject"],
             and: "AND live",

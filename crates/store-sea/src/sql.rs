@@ -19,9 +19,11 @@ pub enum Kind {
     Number,
     /// True or false.
     Bool,
-    /// Text.
+    /// Text, or none.
     Text,
-    /// JSON, as text.
+    /// Text that is never missing; it travels as it is.
+    Given,
+    /// JSON, as text, or none.
     Json,
 }
 
@@ -104,8 +106,8 @@ pub fn source(backend: DatabaseBackend, columns: &Columns, rows: &[Vec<Cell>], f
     }
 }
 
-/// Stands before every text inside an array; an array's element without it is a missing text,
-/// because arrays are bound without a way to say NULL.
+/// Stands before every text inside an array that may lack some; an element without it is a missing
+/// text, because arrays are bound without a way to say NULL.
 const TEXT: char = '=';
 
 fn unnest(columns: &Columns, rows: &[Vec<Cell>], first: usize) -> Source {
@@ -121,7 +123,8 @@ fn unnest(columns: &Columns, rows: &[Vec<Cell>], first: usize) -> Source {
             Kind::Number => ("bigint", format!("u.c{place}")),
             Kind::Bool => ("bool", format!("u.c{place}")),
             Kind::Text => ("text", format!("SUBSTR(NULLIF(u.c{place}, ''), 2)")),
-            Kind::Json => ("text", format!("SUBSTR(NULLIF(u.c{place}, ''), 2)::jsonb")),
+            Kind::Given => ("text", format!("u.c{place}")),
+            Kind::Json => ("text", format!("NULLIF(u.c{place}, '')::jsonb")),
         };
         arrays.push(format!("${bind}::{array}[]"));
         names.push(format!("c{place}"));
@@ -140,19 +143,23 @@ fn unnest(columns: &Columns, rows: &[Vec<Cell>], first: usize) -> Source {
 }
 
 fn array_of<'a>(kind: Kind, cells: impl Iterator<Item = &'a Cell>) -> Value {
-    let kind = match kind {
+    let array = match kind {
         Kind::Uuid => ArrayType::Uuid,
         Kind::Int | Kind::Number => ArrayType::BigInt,
         Kind::Bool => ArrayType::Bool,
-        Kind::Text | Kind::Json => ArrayType::String,
+        Kind::Text | Kind::Given | Kind::Json => ArrayType::String,
     };
     let cells = cells.map(|cell| match cell {
         Cell::Uuid(key) => key.unwrap_or(Uuid::nil()).into(),
         Cell::Int(number) => number.unwrap_or(i64::MIN).into(),
         Cell::Bool(truth) => (*truth).into(),
-        Cell::Text(text) => text.as_ref().map(|text| format!("{TEXT}{text}")).unwrap_or_default().into(),
+        Cell::Text(Some(text)) if kind == Kind::Text => format!("{TEXT}{text}").into(),
+        Cell::Text(text) => {
+            debug_assert!(text.is_some() || kind != Kind::Given, "a text is missing that never is");
+            text.clone().unwrap_or_default().into()
+        }
     });
-    Value::Array(kind, Some(Box::new(cells.collect())))
+    Value::Array(array, Some(Box::new(cells.collect())))
 }
 
 fn json_each(columns: &Columns, rows: &[Vec<Cell>], first: usize) -> Source {

@@ -29,7 +29,7 @@ mod rows;
 pub(crate) use rows::{CLAMPED, conversation, customer, event, instant};
 
 const KEYS: &Columns = &[("key", Kind::Uuid)];
-const NAMES: &Columns = &[("kind", Kind::Int), ("name", Kind::Text), ("key", Kind::Uuid)];
+const NAMES: &Columns = &[("kind", Kind::Int), ("name", Kind::Given), ("key", Kind::Uuid)];
 
 const CUSTOMERS: Probe<'_> = Probe {
     columns: "key, name, latest, attribute_events, first_at, last_at, created_at, erased_at",
@@ -113,7 +113,7 @@ impl Subjects for SeaTx {
 
     async fn digests(&mut self, ids: &[String]) -> StoreResult<HashMap<String, Uuid>> {
         let lookup = Lookup::new(ids.iter().map(String::as_str));
-        let Source { select, values } = self.source(&[("id", Kind::Text)], &texts(lookup.stored()), 1);
+        let Source { select, values } = self.source(&[("id", Kind::Given)], &texts(lookup.stored()), 1);
         let stored = Probe { columns: "id, digest", table: "events", by: &["id"], and: "" };
         let sql = self.probe(&stored, &select);
         let mut digests = HashMap::new();
@@ -218,7 +218,7 @@ impl SeaTx {
         names: impl IntoIterator<Item = &'a str>,
     ) -> StoreResult<HashMap<String, Uuid>> {
         let lookup = Lookup::new(names);
-        let Source { select, values } = self.source(&[("name", Kind::Text)], &texts(lookup.stored()), 1);
+        let Source { select, values } = self.source(&[("name", Kind::Given)], &texts(lookup.stored()), 1);
         let of_kind = format!("AND kind = {}", kind.code());
         let names = Probe { columns: "name, key", table: "identities", by: &["name"], and: &of_kind };
         let sql = self.probe(&names, &select);

@@ -14,7 +14,7 @@ use crate::sql::{Cell, Columns, Kind, Source};
 use crate::store::{SeaTx, get};
 
 const CLAIM: &Columns =
-    &[("funnel", Kind::Text), ("subject", Kind::Uuid), ("epoch", Kind::Int), ("next_at", Kind::Int)];
+    &[("funnel", Kind::Given), ("subject", Kind::Uuid), ("epoch", Kind::Int), ("next_at", Kind::Int)];
 
 #[async_trait]
 impl Timers for SeaTx {

@@ -14,9 +14,9 @@ use crate::tombstone::tombstone;
 
 pub(super) const CUSTOMER: &Columns = &[
     ("key", Kind::Uuid),
-    ("name", Kind::Text),
+    ("name", Kind::Given),
     ("attributes", Kind::Json),
-    ("latest", Kind::Text),
+    ("latest", Kind::Given),
     ("attribute_events", Kind::Int),
     ("first_at", Kind::Int),
     ("last_at", Kind::Int),
@@ -26,12 +26,12 @@ pub(super) const CUSTOMER: &Columns = &[
 
 pub(super) const CONVERSATION: &Columns = &[
     ("key", Kind::Uuid),
-    ("name", Kind::Text),
+    ("name", Kind::Given),
     ("owner", Kind::Uuid),
     ("owner_order", Kind::Text),
     ("attributes", Kind::Json),
-    ("latest", Kind::Text),
-    ("state", Kind::Text),
+    ("latest", Kind::Given),
+    ("state", Kind::Given),
     ("owed_by", Kind::Int),
     ("resolved", Kind::Bool),
     ("event_count", Kind::Int),
@@ -42,11 +42,11 @@ pub(super) const CONVERSATION: &Columns = &[
 ];
 
 pub(super) const EVENT: &Columns = &[
-    ("id", Kind::Text),
+    ("id", Kind::Given),
     ("conversation", Kind::Uuid),
     ("customer", Kind::Uuid),
     ("customer_name", Kind::Text),
-    ("kind", Kind::Text),
+    ("kind", Kind::Given),
     ("occurred_at", Kind::Int),
     ("effective_at", Kind::Int),
     ("received_at", Kind::Int),
