@@ -131,7 +131,7 @@ pub struct DeliveryConfig {
     pub allow_ports: Vec<u16>,
     /// Whether webhooks may use plain HTTP.
     pub allow_http: bool,
-    /// Most sends in flight.
+    /// Most sends in flight: fewer than the 50 connections that a Postfix takes from one client.
     pub concurrency: usize,
 }
 
@@ -142,7 +142,7 @@ impl Default for DeliveryConfig {
             allow_networks: Vec::new(),
             allow_ports: Vec::new(),
             allow_http: false,
-            concurrency: 16,
+            concurrency: 48,
         }
     }
 }

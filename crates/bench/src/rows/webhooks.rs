@@ -15,7 +15,7 @@ use crate::report::{Line, whole};
 
 const FULL: u32 = 4_000;
 /// Sends in flight: the program's default.
-const CONCURRENCY: u32 = 16;
+const CONCURRENCY: u32 = 48;
 /// Bytes of a body, about those of the program's own.
 const BODY: usize = 600;
 /// Events come this long before they stall.
