@@ -36,6 +36,7 @@ impl Facts for SeaTx {
             entry: "a.start_event",
             subject: "a.subject",
             customer: "a.customer",
+            all_entered: true,
             wanted: query.groups.iter().any(|group| !matches!(group, Reading::Declared(_)))
                 || filter.is_some(),
         };
@@ -75,6 +76,7 @@ impl Facts for SeaTx {
             entry: "j.entry_event",
             subject: "j.subject",
             customer: "j.customer",
+            all_entered: false,
             wanted: filter.is_some(),
         };
         let sql = format!(
