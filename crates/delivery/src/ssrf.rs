@@ -62,6 +62,10 @@ impl Egress {
             return Err(Blocked::Malformed);
         }
         let url = Url::parse(text).map_err(|_| Blocked::Malformed)?;
+        // What is sent is the canonical form, in which a byte may have become three.
+        if url.as_str().len() > URL_BYTES {
+            return Err(Blocked::Malformed);
+        }
         match url.scheme() {
             "https" => {}
             "http" if self.allow_http => {}

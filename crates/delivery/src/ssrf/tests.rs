@@ -178,6 +178,18 @@ fn a_url_is_refused_for_the_right_reason() {
 }
 
 #[test]
+fn a_url_is_as_long_as_it_is_sent() {
+    let padded = |path: &str, count| format!("https://example.com/{}", path.repeat(count));
+    assert!(Egress::default().check_url(&padded("a", 2_028)).is_ok());
+    assert_eq!(Egress::default().check_url(&padded("a", 2_029)), Err(Blocked::Malformed));
+    assert_eq!(
+        Egress::default().check_url(&padded(" a", 600)),
+        Err(Blocked::Malformed),
+        "a space becomes %20"
+    );
+}
+
+#[test]
 fn public_destinations_pass() {
     let egress = Egress::default();
     for url in [
