@@ -1,5 +1,7 @@
 //! Events over gRPC: by streams, and one at a time.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use rekindle_proto::v1;
 use rekindle_proto::v1::ingest_service_client::IngestServiceClient;
 use tokio::task::JoinSet;
@@ -50,24 +52,22 @@ pub async fn connections(program: &Program, streams: usize) -> Fallible<Vec<Chan
     Ok(channels)
 }
 
-/// Deals the messages out to the streams and waits until all is acknowledged.
+/// Deals the events out to the streams and waits until all is acknowledged.
+///
+/// Everything of a customer goes over one stream, as a producer keeps what belongs together in
+/// order; streams do not wait for each other.
 async fn stream(channels: &[Channel], events: Vec<v1::Event>, clock: &mut Stopwatch) -> Fallible<()> {
     let sent = events.len() as i64;
-    let mut dealt: Vec<Vec<v1::StreamEventsRequest>> = vec![Vec::new(); channels.len()];
-    let mut events = events.into_iter().peekable();
-    let mut sequence = 0;
-    while events.peek().is_some() {
-        let message = v1::StreamEventsRequest {
-            parent: WORKSPACE.into(),
-            sequence: sequence + 1,
-            events: events.by_ref().take(MESSAGE).collect(),
-        };
-        dealt[sequence as usize % channels.len()].push(message);
-        sequence += 1;
+    let mut dealt: Vec<Vec<v1::Event>> = vec![Vec::new(); channels.len()];
+    for event in events {
+        let mut hasher = DefaultHasher::new();
+        event.customer.hash(&mut hasher);
+        dealt[hasher.finish() as usize % channels.len()].push(event);
     }
+    let messages = dealt.iter().map(|events| messages(events)).collect::<Vec<_>>();
     clock.start();
     let mut streams = JoinSet::new();
-    for (channel, messages) in channels.iter().zip(dealt) {
+    for (channel, messages) in channels.iter().zip(messages) {
         streams.spawn(one_stream(channel.clone(), messages));
     }
     let mut accepted = 0;
@@ -76,6 +76,16 @@ async fn stream(channels: &[Channel], events: Vec<v1::Event>, clock: &mut Stopwa
     }
     clock.stop();
     if accepted == sent { Ok(()) } else { Err(format!("{accepted} of {sent} events were taken").into()) }
+}
+
+fn messages(events: &[v1::Event]) -> Vec<v1::StreamEventsRequest> {
+    let numbered = events.chunks(MESSAGE).zip(1..);
+    let message = |(events, sequence): (&[v1::Event], i64)| v1::StreamEventsRequest {
+        parent: WORKSPACE.into(),
+        sequence,
+        events: events.to_vec(),
+    };
+    numbered.map(message).collect()
 }
 
 /// Sends messages; how many events were taken.
