@@ -139,7 +139,8 @@ fn finish(text: String, kind: Kind) -> Result<String, TemplateError> {
         Kind::Text => Ok(text),
         Kind::Subject => Ok(one_line(&text)),
         Kind::Html => links::check(&text).map(|()| text),
-        Kind::Json => match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        // Read whole: a number beyond doubles has the form of one, and few receivers take it.
+        Kind::Json => match serde_json::from_str::<Json>(&text) {
             Ok(_) => Ok(text),
             Err(error) => Err(TemplateError::whole(&format!(
                 "the output is not JSON (values come with their quotes): {error}"

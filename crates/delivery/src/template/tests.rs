@@ -216,6 +216,7 @@ fn json_values_come_with_their_quotes_and_the_whole_must_be_json() {
     let all = json!([{"title": "Hat"}, {"title": "Scarf"}]);
     assert_eq!(parsed, json!({"name": "Ann <b>", "n": 3, "all": all, "no": null}));
     assert!(rendered("{\"name\": \"{{ name }}\"}", Kind::Json).is_err());
+    assert!(rendered("{\"n\": 1e11111}", Kind::Json).is_err(), "no double is as large");
 }
 
 #[test]
