@@ -74,7 +74,8 @@ impl Default for ServerConfig {
 pub struct AdmissionConfig {
     /// Most events a second, over time; 0 means as many as come.
     pub events_per_second: u32,
-    /// Most events at once after a pause; 0 means those of one second.
+    /// Most events at once after a pause; 0 means those of a quarter of a second: what is admitted
+    /// at once waits for each other.
     pub burst_events: u32,
 }
 
@@ -82,7 +83,7 @@ impl AdmissionConfig {
     /// The rate, if there is one.
     pub fn rate(&self) -> Option<Rate> {
         let Self { events_per_second, burst_events } = *self;
-        let burst = if burst_events == 0 { events_per_second } else { burst_events };
+        let burst = if burst_events == 0 { events_per_second.div_ceil(4) } else { burst_events };
         (events_per_second > 0).then_some(Rate { events_per_second, burst })
     }
 }
@@ -225,9 +226,10 @@ mod tests {
     }
 
     #[test]
-    fn no_rate_means_no_admission_control_and_no_burst_means_a_second_of_the_rate() {
+    fn no_rate_means_no_admission_control_and_no_burst_means_a_quarter_of_a_second() {
         assert_eq!(rate(0, 500), None);
-        assert_eq!(rate(1_000, 0), Some((1_000, 1_000)));
-        assert_eq!(rate(1_000, 250), Some((1_000, 250)));
+        assert_eq!(rate(1_000, 0), Some((1_000, 250)));
+        assert_eq!(rate(1_000, 700), Some((1_000, 700)));
+        assert_eq!(rate(1, 0), Some((1, 1)));
     }
 }
