@@ -1,18 +1,21 @@
 //! Business time: opening hours in a zone, with holidays written out as dates.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
 use compact_calendar::CompactCalendar;
-use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, ToSpan};
 use opening_hours::{Context, ContextHolidays, OpeningHours, RuleKind};
 use serde::{Deserialize, Serialize};
 
 use crate::time::{DAY, Timestamp};
 use crate::violation::Violations;
 
+/// Days that a time of day is looked for in: a week, and zones have left out days.
+const DAYS_AHEAD: i64 = 15;
 /// How far ahead business time is looked for before a calendar counts as closed for good.
 const HORIZON: i64 = 366 * 5 * DAY;
 
@@ -26,6 +29,46 @@ pub struct CalendarSpec {
     pub holidays: Vec<String>,
     /// IANA zone the hours are meant in.
     pub zone: String,
+}
+
+/// Hours and holidays that hold in whatever zone they are asked about.
+#[derive(Clone)]
+pub struct Hours(OpeningHours);
+
+impl std::fmt::Debug for Hours {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Hours").field(&self.0.to_string()).finish()
+    }
+}
+
+impl Hours {
+    /// Reads hours in the OpenStreetMap syntax and holidays as `YYYY-MM-DD`; adds a violation for
+    /// each wrong field.
+    pub fn compile(hours: &str, holidays: &[String], violations: &mut Violations) -> Option<Self> {
+        let mut days = CompactCalendar::default();
+        for (place, day) in holidays.iter().enumerate() {
+            // The format alone would take years of any length.
+            let date = (day.len() == 10).then(|| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()).flatten();
+            match date {
+                Some(date) => {
+                    days.insert(date);
+                }
+                None => violations.add(&format!("holidays[{place}]"), "not a date of the form YYYY-MM-DD"),
+            }
+        }
+        let hours = (hours.len() <= 1024).then(|| hours.parse::<OpeningHours>().ok()).flatten();
+        let Some(hours) = hours else {
+            violations.add("hours", "not opening hours such as Mo-Fr 09:00-18:00; PH off");
+            return None;
+        };
+        let holidays = ContextHolidays::new(Arc::new(days), Arc::default());
+        Some(Self(hours.with_context(Context::default().with_holidays(holidays))))
+    }
+
+    /// The same, meant in a zone.
+    pub fn within(&self, zone: TimeZone) -> Calendar {
+        Calendar { hours: self.0.clone(), zone }
+    }
 }
 
 /// A calendar ready to measure with.
@@ -46,28 +89,30 @@ impl Calendar {
     pub fn compile(spec: &CalendarSpec, violations: &mut Violations) -> Option<Self> {
         let zone = zone_named(&spec.zone);
         violations.require(zone.is_some(), "zone", "not a zone of the IANA database");
-        let mut days = CompactCalendar::default();
-        for (place, day) in spec.holidays.iter().enumerate() {
-            // The format alone would take years of any length.
-            let date = (day.len() == 10).then(|| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()).flatten();
-            match date {
-                Some(date) => {
-                    days.insert(date);
-                }
-                None => violations.add(&format!("holidays[{place}]"), "not a date of the form YYYY-MM-DD"),
-            }
-        }
-        let hours = (spec.hours.len() <= 1024).then(|| spec.hours.parse::<OpeningHours>().ok()).flatten();
-        let Some(hours) = hours else {
-            violations.add("hours", "not opening hours such as Mo-Fr 09:00-18:00; PH off");
-            return None;
-        };
-        let holidays = ContextHolidays::new(Arc::new(days), Arc::default());
-        let calendar =
-            Self { hours: hours.with_context(Context::default().with_holidays(holidays)), zone: zone? };
+        let calendar = Hours::compile(&spec.hours, &spec.holidays, violations)?.within(zone?);
         let opens = calendar.add(Timestamp::EARLIEST.plus(25 * 365 * DAY), 1).is_some();
         violations.require(opens, "hours", "never open within five years");
         Some(calendar)
+    }
+
+    /// The first instant at or after `at` at which it is open; `None` when there is none within
+    /// five years.
+    pub fn next_open(&self, at: Timestamp) -> Option<Timestamp> {
+        let first = self.stretches(at, at.plus(HORIZON))?.find(|(_, closes)| *closes > at);
+        first.map(|(opens, _)| opens.max(at))
+    }
+
+    /// The first instant at or after `at` at which it is closed; `None` when there is none within
+    /// five years.
+    pub fn next_closed(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut free = at;
+        for (opens, closes) in self.stretches(at, at.plus(HORIZON))? {
+            if opens > free {
+                return Some(free);
+            }
+            free = free.max(closes);
+        }
+        (free < at.plus(HORIZON)).then_some(free)
     }
 
     /// The instant at which `span` microseconds of open time have passed since `start`;
@@ -93,7 +138,10 @@ impl Calendar {
     ) -> Option<impl Iterator<Item = (Timestamp, Timestamp)> + use<'_>> {
         let stretches = self.hours.iter_range(self.local(from)?, self.local(until)?);
         let open = stretches.filter(|stretch| stretch.kind == RuleKind::Open);
-        Some(open.map_while(|open| Some((self.instant(open.range.start)?, self.instant(open.range.end)?))))
+        let instants =
+            open.map_while(|open| Some((self.instant(open.range.start)?, self.instant(open.range.end)?)));
+        // Hours that the zone skips whole are none.
+        Some(instants.filter(|(opens, closes)| opens < closes))
     }
 
     /// Wall clock of the zone at an instant.
@@ -137,6 +185,20 @@ pub fn instant_of(wall: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     let after = at.checked_add(SignedDuration::from_nanos(1)).ok()?;
     let gap = zone.preceding(after).next()?.timestamp();
     Some(Timestamp(gap.as_microsecond()))
+}
+
+/// The first instant at or after `now` at which the clock of a zone shows a time (minutes since
+/// midnight) on one of these days (Monday is 1; none means all); by [`instant_of`].
+pub fn next_time(minute: u16, days: &BTreeSet<u8>, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    let today = zone.to_datetime(jiff::Timestamp::from_microsecond(now.0).ok()?).date();
+    // Yesterday, too: what a gap at midnight moves may still lie ahead.
+    (-1..=DAYS_AHEAD).find_map(|ahead| {
+        let day = today.checked_add(ahead.days()).ok()?;
+        let is_wanted = days.is_empty() || days.contains(&(day.weekday().to_monday_one_offset() as u8));
+        let wall = day.at((minute / 60) as i8, (minute % 60) as i8, 0, 0);
+        let at = is_wanted.then(|| instant_of(wall, zone)).flatten()?;
+        (at >= now).then_some(at)
+    })
 }
 
 /// The zone of the IANA database with this name.

@@ -7,7 +7,9 @@
 //! **Fields.** `event.type`, `event.text`, `event.author` (`"customer"`,
 //! `"agent"`, `"bot"`, `"system"`), `event.public`, `event.automated`,
 //! `event.closing`, `event.properties.KEY`, `conversation.KEY`, `customer.KEY`;
-//! `x["any key"]` for keys that are no CEL names, and deeper paths into maps.
+//! `x["any key"]` for keys that are no CEL names, and deeper paths into maps. Rules in
+//! steps of a sequence see `run.variables.KEY`, `run.steps["ID"].outcome`,
+//! `run.steps["ID"].visits` and `run.arm`, too.
 //!
 //! **Conditions.** `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` (a list written in the
 //! rule, or a field that holds a list), `&&`, `||`, `!`, `has(x.y)`,
@@ -70,9 +72,36 @@ pub struct Predicate {
 ///
 /// Callers treat an empty source as "no rule" before they come here.
 pub fn parse(source: &str) -> Result<Predicate, PredicateError> {
+    parse_with(source, Vocabulary::Facts)
+}
+
+/// The same for a rule in a step of a sequence, which may name `run`, too.
+pub fn parse_in_run(source: &str) -> Result<Predicate, PredicateError> {
+    parse_with(source, Vocabulary::Run)
+}
+
+fn parse_with(source: &str, vocabulary: Vocabulary) -> Result<Predicate, PredicateError> {
     screen::screen(source)?;
-    let tree = syntax::parse(source)?;
+    let tree = syntax::parse(source, vocabulary)?;
     Ok(Predicate { source: source.to_owned(), tree })
+}
+
+/// What a rule can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Vocabulary {
+    /// The event and the attributes around it.
+    Facts,
+    /// These, and the run whose step the rule belongs to.
+    Run,
+}
+
+impl Vocabulary {
+    fn roots(self) -> &'static str {
+        match self {
+            Self::Facts => "event, conversation or customer",
+            Self::Run => "event, conversation, customer or run",
+        }
+    }
 }
 
 impl Predicate {

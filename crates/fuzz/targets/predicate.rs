@@ -29,7 +29,7 @@ fuzz_target!(|source: &str| {
             closing: at == 2,
             properties,
         };
-        let facts = Facts { event: (at > 0).then_some(event), conversation: properties, customer: &maps[1] };
+        let facts = Facts { event: (at > 0).then_some(event), conversation: properties, customer: &maps[1], run: None };
         let once = rule.eval(&facts);
         assert_eq!(once, rule.eval(&facts), "a rule that changes its mind");
     }

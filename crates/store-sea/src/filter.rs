@@ -129,6 +129,6 @@ impl<'a> Filter<'a> {
             closing: flags & 4 != 0,
             properties: &event,
         });
-        Ok(rule.eval(&Facts { event, conversation: &conversation, customer: &customer }))
+        Ok(rule.eval(&Facts { event, conversation: &conversation, customer: &customer, run: None }))
     }
 }

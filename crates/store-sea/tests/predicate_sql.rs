@@ -118,6 +118,7 @@ impl Row {
             event: with_event.then_some(event),
             conversation: &self.conversation,
             customer: self.customer.as_ref().unwrap_or(&none),
+            run: None,
         })
     }
 }

@@ -29,6 +29,15 @@ const HOURS: [(&str, &str, &str); 5] = [
 /// Lengths of trend buckets, with the patterns by which they begin.
 const BUCKETS: [(Granularity, &str); 3] =
     [(Granularity::Day, "0 0 * * *"), (Granularity::Week, "0 0 * * 1"), (Granularity::Month, "0 0 1 * *")];
+/// Times of day with their days, and the patterns that fire then.
+const TIMES: [(u16, &[u8], &str); 6] = [
+    (150, &[], "30 2 * * *"),
+    (90, &[], "30 1 * * *"),
+    (0, &[], "0 0 * * *"),
+    (545, &[1, 2, 3, 4, 5], "5 9 * * 1-5"),
+    (135, &[6, 7], "15 2 * * 0,6"),
+    (1_439, &[1], "59 23 * * 1"),
+];
 /// Spans of business time after which a silence is a stall or an abandonment.
 const SPANS: [i64; 4] = [20 * MINUTE, 2 * HOUR, 9 * HOUR, 100 * HOUR];
 /// Zones that tell most, and the first of the years in which they do.
@@ -104,17 +113,17 @@ fn follow(name: &str, year: i16) -> usize {
         let (opens, closes) = (fires(opens, &zone, from, until), fires(closes, &zone, from, until));
         let expected: Vec<_> =
             opens.into_iter().zip(closes).filter(|(opens, closes)| opens < closes).collect();
-        let found: Vec<_> = calendar
-            .stretches(from, until)
-            .expect("years that exist")
-            .filter(|(opens, closes)| opens < closes)
-            .collect();
+        let found: Vec<_> = calendar.stretches(from, until).expect("years that exist").collect();
         let differs = expected.iter().zip(&found).find(|(expected, found)| expected != found);
         assert_eq!(differs, None, "{name}: {hours}: croner's, then ours");
         assert_eq!(expected.len(), found.len(), "{name}: {hours}");
-        checked += 2 * found.len() + spans(name, &calendar, &expected);
+        checked += 2 * found.len() + spans(name, &calendar, &expected) + edges(name, &calendar, &expected);
     }
     checked
+        + TIMES
+            .iter()
+            .map(|(minute, days, pattern)| times(name, &zone, year, *minute, days, pattern))
+            .sum::<usize>()
         + BUCKETS
             .iter()
             .map(|(granularity, pattern)| buckets(name, &zone, year, *granularity, pattern))
@@ -140,6 +149,37 @@ fn spans(name: &str, calendar: &Calendar, stretches: &[(Timestamp, Timestamp)]) 
         }
     }
     checked
+}
+
+/// When it is next open and next closed, seen from around the edges that croner names: as quiet
+/// hours and waits for hours ask.
+fn edges(name: &str, calendar: &Calendar, stretches: &[(Timestamp, Timestamp)]) -> usize {
+    let mut checked = 0;
+    for at in (1..stretches.len().saturating_sub(3)).step_by(7) {
+        let (opens, closes) = stretches[at];
+        for seen in [opens.plus(-1), opens, opens.plus(1), closes.plus(-1), closes, closes.plus(1)] {
+            let open = stretches.iter().find(|(_, closes)| *closes > seen).map(|(opens, _)| seen.max(*opens));
+            assert_eq!(calendar.next_open(seen), open, "{name}: open from {}", seen.to_rfc3339());
+            let mut closed = seen;
+            for (opens, closes) in stretches {
+                closed = if *opens <= closed && closed < *closes { *closes } else { closed };
+            }
+            assert_eq!(calendar.next_closed(seen), Some(closed), "{name}: closed from {}", seen.to_rfc3339());
+            checked += 2;
+        }
+    }
+    checked
+}
+
+/// Times of day, one after the other, against the instants at which croner fires.
+fn times(name: &str, zone: &TimeZone, year: i16, minute: u16, days: &[u8], pattern: &str) -> usize {
+    let from = instant_of(date(year, 1, 1).at(20, 0, 0, 0), zone).expect("an evening");
+    let until = instant_of(date(year + YEARS, 1, 1).at(20, 0, 0, 0), zone).expect("an evening");
+    let days = days.iter().copied().collect();
+    let next = |from| next_time(minute, &days, zone, from).filter(|at| *at < until);
+    let found: Vec<_> = std::iter::successors(next(from.plus(1)), |at| next(at.plus(1))).collect();
+    assert_eq!(found, fires(pattern, zone, from, until), "{name}: {pattern}");
+    found.len()
 }
 
 /// When `span` of open time has passed since `start`.

@@ -142,6 +142,11 @@ impl CompiledFunnel {
         self.stages.is_empty()
     }
 
+    /// Its calendar, where it has one.
+    pub fn calendar(&self) -> Option<&Calendar> {
+        self.calendar.as_ref()
+    }
+
     /// The order of stages.
     pub fn order(&self) -> StageOrder {
         self.funnel.order
@@ -219,6 +224,7 @@ pub fn facts<'a>(event: &'a Event, conversation: &'a Properties, customer: &'a P
         }),
         conversation,
         customer,
+        run: None,
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Facts<'a> {
     pub conversation: &'a Properties,
     /// Attributes of the customer.
     pub customer: &'a Properties,
+    /// What a run knows of itself; without it every field of it is missing.
+    pub run: Option<&'a Properties>,
 }
 
 /// What a rule sees of an event.
@@ -126,12 +128,11 @@ impl Operand {
 
 impl Field {
     fn view<'a>(&self, facts: &Facts<'a>) -> View<'a> {
-        if self.root.is_event() {
-            facts.event.map_or(View::Missing, |event| self.view_of_event(event))
-        } else if self.root == Root::Conversation {
-            self.follow(facts.conversation)
-        } else {
-            self.follow(facts.customer)
+        match self.root {
+            Root::Conversation => self.follow(facts.conversation),
+            Root::Customer => self.follow(facts.customer),
+            Root::Run => facts.run.map_or(View::Missing, |run| self.follow(run)),
+            _ => facts.event.map_or(View::Missing, |event| self.view_of_event(event)),
         }
     }
 
@@ -144,7 +145,7 @@ impl Field {
             Root::EventAutomated => View::Bool(event.automated),
             Root::EventClosing => View::Bool(event.closing),
             Root::EventProperties => self.follow(event.properties),
-            Root::Conversation | Root::Customer => View::Missing,
+            Root::Conversation | Root::Customer | Root::Run => View::Missing,
         }
     }
 

@@ -54,6 +54,7 @@ impl World {
             }),
             conversation,
             customer,
+            run: None,
         }
     }
 }
@@ -246,6 +247,7 @@ fn value(operand: &Operand, world: &World) -> Option<Value> {
                 Root::EventProperties => Value::Map(event.map(|_| world.maps[0].clone())?),
                 Root::Conversation => Value::Map(world.maps[1].clone()),
                 Root::Customer => Value::Map(world.maps[2].clone()),
+                Root::Run => return None,
             };
             let found = field.path.iter().try_fold(start, |value, key| match value {
                 Value::Map(mut entries) => entries.remove(key),

@@ -5,19 +5,25 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, ListExpr, LiteralValue, SourceI
 
 use super::error::{PredicateError, Problem};
 use super::tree::{Comparison, Literal, Operand, Pattern, TextTest, Tree};
-use super::{MAX_DEPTH, MAX_NODES};
+use super::{MAX_DEPTH, MAX_NODES, Vocabulary};
 
 /// What the lowering of one rule carries along. Functions that return `None` have noted why.
 pub(super) struct Lowering<'a> {
     source: &'a str,
+    pub(super) vocabulary: Vocabulary,
     info: SourceInfo,
     nodes: usize,
     problems: Vec<Problem>,
 }
 
 /// Lowers a parsed source.
-pub(super) fn lower(source: &str, expression: &IdedExpr, info: SourceInfo) -> Result<Tree, PredicateError> {
-    let mut lowering = Lowering { source, info, nodes: 0, problems: Vec::new() };
+pub(super) fn lower(
+    source: &str,
+    vocabulary: Vocabulary,
+    expression: &IdedExpr,
+    info: SourceInfo,
+) -> Result<Tree, PredicateError> {
+    let mut lowering = Lowering { source, vocabulary, info, nodes: 0, problems: Vec::new() };
     match lowering.condition(expression, 1) {
         Some(tree) if lowering.problems.is_empty() => Ok(tree),
         _ => Err(PredicateError::new(lowering.problems)),

@@ -3,9 +3,9 @@
 use cel::common::ast::operators;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
-use super::MAX_DEPTH;
 use super::lower::{Lowering, is_null, refusal_of_call};
 use super::tree::{Field, Literal, Operand, Root};
+use super::{MAX_DEPTH, Vocabulary};
 
 /// What a function makes of its operand.
 type Function = fn(Box<Operand>) -> Operand;
@@ -96,6 +96,7 @@ impl Lowering<'_> {
         let root = match root {
             "conversation" => Root::Conversation,
             "customer" => Root::Customer,
+            "run" if self.vocabulary == Vocabulary::Run => Root::Run,
             "event" if path.is_empty() => {
                 return self.refuse(at, "name a field of the event: event.type");
             }
@@ -108,7 +109,7 @@ impl Lowering<'_> {
                 root
             }
             other => {
-                let message = format!("`{other}` is not event, conversation or customer");
+                let message = format!("`{other}` is not {}", self.vocabulary.roots());
                 return self.refuse(at, message);
             }
         };

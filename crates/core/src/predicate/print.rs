@@ -107,6 +107,7 @@ fn root_name(root: Root) -> &'static str {
         Root::EventProperties => "event.properties",
         Root::Conversation => "conversation",
         Root::Customer => "customer",
+        Root::Run => "run",
     }
 }
 

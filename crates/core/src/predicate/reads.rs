@@ -13,6 +13,8 @@ pub struct Reads {
     pub conversation_keys: BTreeSet<String>,
     /// The attributes of the customer it reads, by their first key.
     pub customer_keys: BTreeSet<String>,
+    /// What it reads of the run, each by its first two keys.
+    pub run_paths: BTreeSet<Vec<String>>,
 }
 
 impl Tree {
@@ -69,6 +71,10 @@ impl Reads {
         let keys = match field.root {
             Root::Conversation => &mut self.conversation_keys,
             Root::Customer => &mut self.customer_keys,
+            Root::Run => {
+                self.run_paths.insert(field.path.iter().take(2).cloned().collect());
+                return;
+            }
             _ => {
                 self.event = true;
                 return;

@@ -24,12 +24,28 @@ fn holds(rule: &str) -> bool {
         }),
         conversation: &conversation,
         customer: &customer,
+        run: None,
     };
     parse(rule).expect(rule).eval(&facts)
 }
 
 fn refusal(rule: &str) -> String {
     parse(rule).expect_err(rule).to_string()
+}
+
+#[test]
+fn only_rules_of_steps_can_name_the_run() {
+    let rule = r#"run.steps["first-mail"].outcome == "delivered" && run.variables.score > 3"#;
+    let refused = "line 1, column 24: `run` is not event, conversation or customer; \
+        line 1, column 64: `run` is not event, conversation or customer";
+    assert_eq!(refusal(rule), refused);
+    let rule = parse_in_run(rule).expect(rule);
+    let none = Properties::new();
+    let run = r#"{"steps": {"first-mail": {"outcome": "delivered"}}, "variables": {"score": 4}}"#;
+    let run: Properties = serde_json::from_str(run).expect("valid JSON");
+    let facts = Facts { event: None, conversation: &none, customer: &none, run: None };
+    assert!(!rule.eval(&facts));
+    assert!(rule.eval(&Facts { run: Some(&run), ..facts }));
 }
 
 #[test]
@@ -167,7 +183,7 @@ fn hostile_sources_are_refused_quickly_and_without_harm() {
 fn a_long_text_is_not_searched() {
     let long = Properties::from([("t".to_owned(), "a".repeat(MAX_HAYSTACK + 1).into())]);
     let none = Properties::new();
-    let facts = Facts { event: None, conversation: &none, customer: &long };
+    let facts = Facts { event: None, conversation: &none, customer: &long, run: None };
     assert!(!parse("customer.t.matches('a')").expect("a rule").eval(&facts));
     assert!(parse("customer.t.contains('a')").expect("a rule").eval(&facts));
 }

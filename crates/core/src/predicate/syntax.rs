@@ -4,10 +4,10 @@ use std::thread;
 
 use cel::parser::ParseError;
 
-use super::MAX_DEPTH;
 use super::error::{PredicateError, Problem};
 use super::lower::lower;
 use super::tree::Tree;
+use super::{MAX_DEPTH, Vocabulary};
 
 /// Stack of the thread that parses: twice what 32 brackets take without optimisation.
 const PARSER_STACK: usize = 16 * 1024 * 1024;
@@ -18,13 +18,13 @@ const PARSER_DEPTH: u16 = MAX_DEPTH as u16 + 4;
 ///
 /// The generated parser needs more stack than a caller may have left, so it gets
 /// a thread of its own; the expression is dropped there, too.
-pub(super) fn parse(source: &str) -> Result<Tree, PredicateError> {
+pub(super) fn parse(source: &str, vocabulary: Vocabulary) -> Result<Tree, PredicateError> {
     let failed = |message: &str| Err(PredicateError::new(vec![Problem::at(source, 0, message)]));
     thread::scope(|scope| {
         let parser = thread::Builder::new()
             .name("rule-parser".to_owned())
             .stack_size(PARSER_STACK)
-            .spawn_scoped(scope, || parse_here(source));
+            .spawn_scoped(scope, move || parse_here(source, vocabulary));
         match parser.map(thread::ScopedJoinHandle::join) {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => failed("the rule cannot be parsed"),
@@ -33,7 +33,7 @@ pub(super) fn parse(source: &str) -> Result<Tree, PredicateError> {
     })
 }
 
-fn parse_here(source: &str) -> Result<Tree, PredicateError> {
+fn parse_here(source: &str, vocabulary: Vocabulary) -> Result<Tree, PredicateError> {
     let (expression, info) = cel::Env::default()
         .parser()
         .max_recursion_depth(PARSER_DEPTH)
@@ -42,7 +42,7 @@ fn parse_here(source: &str) -> Result<Tree, PredicateError> {
             let problems = errors.errors.iter().map(|error| syntax_problem(source, error));
             PredicateError::new(problems.collect())
         })?;
-    lower(source, &expression, info)
+    lower(source, vocabulary, &expression, info)
 }
 
 /// A parser error in our words, with its place as a byte offset.

@@ -94,7 +94,7 @@ pub enum Literal {
 pub struct Field {
     /// Where the path starts.
     pub root: Root,
-    /// Keys from there, through maps; never empty for the three property maps,
+    /// Keys from there, through maps; never empty for the property maps,
     /// always empty for the other roots.
     pub path: Vec<String>,
 }
@@ -120,6 +120,8 @@ pub enum Root {
     Conversation,
     /// The customer's attributes.
     Customer,
+    /// What a run of a sequence knows of itself; only rules of steps can name it.
+    Run,
 }
 
 /// How two operands are compared. Order exists between two numbers and between two texts.
@@ -159,12 +161,12 @@ pub struct Pattern {
 impl Root {
     /// Whether a path of keys follows.
     pub fn is_map(self) -> bool {
-        matches!(self, Self::EventProperties | Self::Conversation | Self::Customer)
+        matches!(self, Self::EventProperties | Self::Conversation | Self::Customer | Self::Run)
     }
 
     /// Whether it belongs to the event.
     pub fn is_event(self) -> bool {
-        !matches!(self, Self::Conversation | Self::Customer)
+        !matches!(self, Self::Conversation | Self::Customer | Self::Run)
     }
 
     /// Whether a field from here can be a truth value.

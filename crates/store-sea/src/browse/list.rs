@@ -119,7 +119,7 @@ impl<'a> List<'a> {
         };
         let conversation = attributes(row, "f_conversation")?;
         let customer = attributes(row, "f_customer")?;
-        Ok(rule.eval(&Facts { event: None, conversation: &conversation, customer: &customer }))
+        Ok(rule.eval(&Facts { event: None, conversation: &conversation, customer: &customer, run: None }))
     }
 }
 

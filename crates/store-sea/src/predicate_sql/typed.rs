@@ -118,7 +118,7 @@ impl Lowering<'_> {
         let column = match (field.root, self.columns.event) {
             (Root::Conversation, _) => self.columns.conversation,
             (Root::Customer, _) => self.columns.customer,
-            (_, None) => return Typed::missing(),
+            (Root::Run, _) | (_, None) => return Typed::missing(),
             (Root::EventType, Some(event)) => {
                 return Typed::of_text(event.kind.to_owned(), self.backend);
             }

@@ -138,6 +138,7 @@ impl Rule {
             }),
             conversation,
             customer,
+            run: None,
         };
         (kinds.is_empty() || kinds.contains(&fact.event.kind))
             && self.predicate.as_ref().is_none_or(|predicate| predicate.eval(&facts))
