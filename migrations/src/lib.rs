@@ -16,6 +16,7 @@ mod m0003_journeys;
 mod m0004_resources;
 mod m0005_ledger;
 mod m0006_pace;
+mod m0007_sequences;
 mod statistics;
 
 /// All steps, oldest first.
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_resources::Migration),
             Box::new(m0005_ledger::Migration),
             Box::new(m0006_pace::Migration),
+            Box::new(m0007_sequences::Migration),
         ]
     }
 }

@@ -6,7 +6,21 @@ use crate::funnel::OwedBy;
 use crate::mark::MarkKind;
 use crate::time::HOUR;
 
+pub mod action;
+pub mod arm;
+pub mod program;
+pub mod progress;
+pub mod quiet;
 pub mod validate;
+pub mod walk;
+
+pub use action::{
+    Action, Branch, CallWebhook, Case, Repeat, SendEmail, Split, UnknownPolicy, Variant, Wait, WaitFor,
+    WaitUntil,
+};
+pub use program::Program;
+pub use progress::Progress;
+pub use quiet::{QuietHours, QuietPolicy};
 
 /// Which marks start a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,82 +34,6 @@ pub struct Trigger {
     /// Only silences in which this party owes the next word; `Anyone` takes all.
     #[serde(default)]
     pub owed_by: OwedBy,
-}
-
-/// What to do about an attempt whose outcome nobody knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UnknownPolicy {
-    /// Send again with the same id and the same bytes (at least once).
-    #[default]
-    Resend,
-    /// Leave it for an operator to decide (at most once).
-    Park,
-}
-
-/// A mail to write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SendEmail {
-    /// Destination id; must be an SMTP relay.
-    pub destination: String,
-    /// Template of the subject.
-    pub subject: String,
-    /// Template of the plain text.
-    pub text: String,
-    /// Template of the HTML; empty means plain text only.
-    #[serde(default)]
-    pub html: String,
-    /// Template of the address; empty means the customer's `email` attribute.
-    #[serde(default)]
-    pub to: String,
-    /// What to do about unknown outcomes.
-    #[serde(default)]
-    pub unknown: UnknownPolicy,
-}
-
-/// A webhook to call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallWebhook {
-    /// Destination id; must be a webhook.
-    pub destination: String,
-    /// Template of a JSON value that becomes the payload's `data.custom`; empty means none.
-    #[serde(default)]
-    pub body: String,
-    /// What to do about unknown outcomes.
-    #[serde(default)]
-    pub unknown: UnknownPolicy,
-}
-
-/// What a step does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// Lets time pass; microseconds.
-    Wait(i64),
-    /// Writes a mail.
-    SendEmail(SendEmail),
-    /// Calls a webhook.
-    CallWebhook(CallWebhook),
-}
-
-impl Action {
-    /// Id of the destination it sends to, if it sends.
-    pub fn destination(&self) -> Option<&str> {
-        match self {
-            Self::Wait(_) => None,
-            Self::SendEmail(email) => Some(&email.destination),
-            Self::CallWebhook(webhook) => Some(&webhook.destination),
-        }
-    }
-
-    /// The name under which its fields stand in a definition.
-    pub fn field(&self) -> &'static str {
-        match self {
-            Self::Wait(_) => "wait",
-            Self::SendEmail(_) => "sendEmail",
-            Self::CallWebhook(_) => "callWebhook",
-        }
-    }
 }
 
 /// One step.
@@ -134,6 +72,76 @@ pub struct Sequence {
     /// What its messages are for.
     #[serde(default)]
     pub class: MessageClass,
+    /// When not to write.
+    #[serde(default)]
+    pub quiet: Option<QuietHours>,
+    /// Customers of ten thousand who are held out: written to in the ledger alone.
+    #[serde(default)]
+    pub holdout: u16,
+    /// A rule that lets a silence in; empty means all.
+    #[serde(default)]
+    pub entry: String,
+    /// How often a subject may have a run; with every silence when nothing is said.
+    #[serde(default)]
+    pub reentry: Option<ReentryRule>,
+}
+
+/// Whose runs count against a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReentryPer {
+    /// Those of the conversation; of the customer, where the funnel follows customers.
+    #[default]
+    Conversation,
+    /// Those of the customer, whatever the conversation.
+    Customer,
+}
+
+/// How often a subject may have a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReentryRule {
+    /// Whose runs count.
+    #[serde(default)]
+    pub per: ReentryPer,
+    /// Least time between the beginnings of two runs, in microseconds; one run for ever when
+    /// nothing is said.
+    #[serde(default)]
+    pub cool_down: Option<i64>,
+}
+
+impl Sequence {
+    /// A sequence without a name, with the defaults of everything that may be left out.
+    pub fn new(trigger: Trigger, steps: Vec<Step>) -> Self {
+        Self {
+            display_name: String::new(),
+            trigger,
+            steps,
+            max_delay: HOUR,
+            class: MessageClass::Marketing,
+            quiet: None,
+            holdout: 0,
+            entry: String::new(),
+            reentry: None,
+        }
+    }
+
+    /// Every step, those inside others too, each with its path, such as
+    /// `steps[1].branch.cases[0].steps[2]`.
+    pub fn each_step(&self) -> Vec<(String, &Step)> {
+        let mut found = Vec::new();
+        note_steps("steps", &self.steps, &mut found);
+        found
+    }
+}
+
+fn note_steps<'a>(path: &str, steps: &'a [Step], found: &mut Vec<(String, &'a Step)>) {
+    for (place, step) in steps.iter().enumerate() {
+        let here = format!("{path}[{place}]");
+        found.push((here.clone(), step));
+        for (block, inner) in step.action.blocks() {
+            note_steps(&format!("{here}.{}.{block}", step.action.field()), inner, found);
+        }
+    }
 }
 
 fn an_hour() -> i64 {

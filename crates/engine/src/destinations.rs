@@ -318,7 +318,7 @@ async fn users_of(tx: &mut dyn Tx, destination: &str) -> EngineResult<Vec<String
             after.clone_from(&last.id);
         }
         for row in page.into_iter().filter(|row| row.state != SequenceState::Archived) {
-            if row.body.steps.iter().any(|step| step.action.destination() == Some(destination)) {
+            if row.body.each_step().iter().any(|(_, step)| step.action.destination() == Some(destination)) {
                 users.push(row.id);
             }
         }

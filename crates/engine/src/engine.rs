@@ -18,6 +18,7 @@ use crate::error::{EngineError, EngineResult};
 use crate::failpoint::{self, Failpoint, Fate, NoProbe, Probe, Unit};
 use crate::ingest::Committer;
 use crate::revisions::Revisions;
+use crate::sequences::programs::Programs;
 
 /// What the binary hands over.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub struct Parts {
     pub deliver: Arc<dyn Deliver>,
     /// Every task of the process; shutdown awaits it.
     pub tracker: TaskTracker,
+    /// Secret by which customers are given their arms; the same for as long as there are experiments.
+    pub experiment_key: [u8; 32],
     /// Sizes and limits.
     pub options: Options,
 }
@@ -68,6 +71,8 @@ pub(crate) struct Inner {
     pub deliver: Arc<dyn Deliver>,
     pub tracker: TaskTracker,
     pub revisions: Revisions,
+    pub programs: Programs,
+    pub experiment_key: [u8; 32],
     pub bells: Bells,
     /// Rung when a fill has something to do.
     pub fills: Notify,
@@ -92,6 +97,8 @@ impl Engine {
             deliver: parts.deliver,
             tracker: parts.tracker,
             revisions: Revisions::default(),
+            programs: Programs::default(),
+            experiment_key: parts.experiment_key,
             bells: Bells::default(),
             fills: Notify::new(),
             probe,

@@ -24,7 +24,9 @@ mod begin;
 pub(crate) mod compose;
 mod detector;
 mod dispatcher;
+mod enroll;
 mod give_back;
+mod heard;
 mod hold;
 pub(crate) mod locks;
 mod poison;
@@ -35,6 +37,7 @@ mod settled;
 mod shelf;
 mod together;
 mod walk;
+mod zone;
 
 /// How the loops work.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! Runs and deliveries: read, and decided about by operators.
 
+use std::sync::Arc;
+
 use rekindle_core::Timestamp;
 use rekindle_core::mark::Mark;
 use rekindle_core::scope::Scope;
@@ -14,9 +16,11 @@ use crate::loops::locks::lock_subjects;
 
 mod deliveries;
 pub(crate) mod ending;
+mod explain;
 mod views;
 
 pub use deliveries::Resolution;
+pub use explain::{Statement, Subject};
 pub use views::{DeliveryView, RunView};
 
 /// Which runs or deliveries to list, by the names that clients know; newest first.
@@ -41,10 +45,12 @@ pub struct LedgerQuery {
 impl Engine {
     /// A run.
     pub async fn run(&self, scope: Scope, id: Uuid) -> EngineResult<RunView> {
+        let inner = Arc::clone(&self.inner);
         self.read(scope, move |tx, _| {
+            let inner = Arc::clone(&inner);
             Box::pin(async move {
                 let row = existing(tx, id).await?;
-                views::of_run(tx, row).await
+                views::of_run(tx, &inner.programs, row).await
             })
         })
         .await
@@ -52,14 +58,15 @@ impl Engine {
 
     /// Runs that pass, newest first.
     pub async fn runs(&self, scope: Scope, query: LedgerQuery, limit: u32) -> EngineResult<Vec<RunView>> {
+        let inner = Arc::clone(&self.inner);
         self.read(scope, move |tx, _| {
-            let query = query.clone();
+            let (query, inner) = (query.clone(), Arc::clone(&inner));
             Box::pin(async move {
                 let Some(filter) = query.resolve(tx).await? else {
                     return Ok(Vec::new());
                 };
                 let rows = tx.runs(&filter, limit).await?;
-                views::of_runs(tx, rows).await
+                views::of_runs(tx, &inner.programs, rows).await
             })
         })
         .await
@@ -68,7 +75,9 @@ impl Engine {
     /// Cancels a run and what it has planned; a message that is being sent cannot be called back.
     /// Cancelling a cancelled run changes nothing.
     pub async fn cancel_run(&self, scope: Scope, id: Uuid) -> EngineResult<RunView> {
+        let inner = Arc::clone(&self.inner);
         self.write(scope, move |tx, now| {
+            let inner = Arc::clone(&inner);
             Box::pin(async move {
                 let seen = existing(tx, id).await?;
                 lock_subjects(tx, [Some(seen.trigger.subject), seen.customer].into_iter().flatten()).await?;
@@ -80,7 +89,7 @@ impl Engine {
                     state => return Err(over(state)),
                 }
                 let row = existing(tx, id).await?;
-                views::of_run(tx, row).await
+                views::of_run(tx, &inner.programs, row).await
             })
         })
         .await

@@ -16,6 +16,7 @@ use crate::resources;
 
 pub(crate) mod definition;
 mod preview;
+pub(crate) mod programs;
 pub(crate) mod stages;
 mod state;
 

@@ -85,7 +85,7 @@ impl Engine {
 }
 
 /// A name in the form in which names are stored.
-fn normal(name: &str) -> String {
+pub(crate) fn normal(name: &str) -> String {
     name.nfc().collect()
 }
 

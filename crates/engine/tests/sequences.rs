@@ -10,6 +10,8 @@ mod courier;
 mod creates;
 #[path = "sequences/definitions.rs"]
 mod definitions;
+#[path = "sequences/explain.rs"]
+mod explain;
 #[path = "sequences/house.rs"]
 mod house;
 #[path = "sequences/late.rs"]
@@ -28,3 +30,5 @@ mod stopping;
 mod verbs;
 #[path = "sequences/walk.rs"]
 mod walk;
+#[path = "sequences/ways.rs"]
+mod ways;

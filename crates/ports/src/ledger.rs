@@ -3,6 +3,8 @@
 use rekindle_core::Timestamp;
 use rekindle_core::mark::MarkKey;
 use rekindle_core::scope::Scope;
+use rekindle_core::sequence::Progress;
+use rekindle_core::sequence::arm::Arm;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -44,10 +46,20 @@ pub enum EndReason {
     Erased,
     /// It could not be worked on; its ledger says why.
     Failed,
+    /// Quiet hours came where its sequence says that they end it.
+    QuietHours,
+    /// Its sequence was paused when the silence came due.
+    Paused,
+    /// The silence came due before the sequence was started or resumed.
+    NotStarted,
+    /// The entry filter of the sequence did not let it in.
+    Filtered,
+    /// The subject had a run of the sequence too recently.
+    CoolDown,
 }
 
 /// A run of a sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunRow {
     /// Id.
     pub id: Uuid,
@@ -71,8 +83,12 @@ pub struct RunRow {
     pub state: RunState,
     /// Why it ended or never started.
     pub end_reason: Option<EndReason>,
-    /// Place of the next step.
+    /// Whether the customer is written to, or held out.
+    pub arm: Arm,
+    /// Place of what comes next in its program.
     pub step: i32,
+    /// What it remembers of its way.
+    pub progress: Progress,
     /// When to go on; `None` while a delivery is awaited.
     pub next_at: Option<Timestamp>,
     /// When it was created.
@@ -124,6 +140,8 @@ pub enum DeliveryState {
     Expired,
     /// Nobody knows whether it arrived, and the policy says not to send again.
     Unknown,
+    /// Written for a customer who is held out, and never to be sent.
+    HeldOut,
 }
 
 impl DeliveryState {

@@ -8,6 +8,7 @@ pub mod completion;
 pub mod confirm;
 pub mod connection;
 pub mod delete;
+pub mod explain;
 pub mod failure;
 pub mod get;
 pub mod healthcheck;
@@ -45,6 +46,8 @@ pub enum Command {
     Import(import::Args),
     /// Ask for figures
     Report(report::Args),
+    /// Say why something was sent, or was not
+    Explain(explain::Args),
     /// Ask whether a server serves, for container probes
     Healthcheck(healthcheck::Args),
     /// Print a completion script for a shell
@@ -68,6 +71,7 @@ pub async fn run(command: Command, surroundings: &Surroundings<'_>) -> Result<()
         Command::Delete(args) => delete::run(&args).await,
         Command::Import(args) => import::run(&args).await,
         Command::Report(args) => report::run(&args).await,
+        Command::Explain(args) => explain::run(&args).await,
         Command::Healthcheck(args) => healthcheck::run(&args).await,
         Command::Completion(args) => completion::run(&args, surroundings),
     }

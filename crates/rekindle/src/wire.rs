@@ -87,6 +87,7 @@ pub async fn assemble(
     let minter = SystemMinter;
     let token_key = shared_key(&store, "page-tokens").await?;
     let link_key = shared_key(&store, "unsubscribe-links").await?;
+    let experiment_key = shared_key(&store, "experiments").await?;
     let deliver: Arc<dyn Deliver> = Arc::new(sender(config, public_url, link_key)?);
     let is_sqlite = config.database.url.starts_with("sqlite:");
     let options = Options { committers: if is_sqlite { 1 } else { 4 }, ..Options::default() };
@@ -97,6 +98,7 @@ pub async fn assemble(
         minter: Arc::new(minter),
         deliver: Arc::clone(&deliver),
         tracker: tracker.clone(),
+        experiment_key,
         options,
     };
     let engine = crate::drill::engine(parts).map_err(WireError::Drill)?;

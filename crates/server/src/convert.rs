@@ -16,6 +16,7 @@ pub mod question;
 pub mod run;
 pub mod sequence;
 pub mod stage;
+mod step;
 pub mod subject;
 pub mod suppression;
 pub mod time;

@@ -5,6 +5,7 @@ use rekindle_core::fold::silence::EndedBy;
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::mark::{MarkFate, MarkKind};
 use rekindle_core::sequence::SequenceState;
+use rekindle_core::sequence::arm::Arm;
 use rekindle_ports::ledger::{AttemptOutcome, DeliveryState, EndReason, RunState};
 use rekindle_ports::resources::{RequestKind, SuppressionKind, SuppressionReason};
 use rekindle_ports::rows::{FillState, LivePolicy, NameKind};
@@ -75,6 +76,10 @@ impl Code for SequenceState {
         &[(Self::Draft, 1), (Self::Active, 2), (Self::Paused, 3), (Self::Archived, 4)];
 }
 
+impl Code for Arm {
+    const CODES: &'static [(Self, i32)] = &[(Self::Treated, 1), (Self::HeldOut, 2)];
+}
+
 impl Code for RunState {
     const CODES: &'static [(Self, i32)] = &[
         (Self::Running, 1),
@@ -97,6 +102,11 @@ impl Code for EndReason {
         (Self::Erased, 8),
         (Self::History, 9),
         (Self::Failed, 10),
+        (Self::QuietHours, 11),
+        (Self::Paused, 12),
+        (Self::NotStarted, 13),
+        (Self::Filtered, 14),
+        (Self::CoolDown, 15),
     ];
 }
 
@@ -110,6 +120,7 @@ impl Code for DeliveryState {
         (Self::Cancelled, 6),
         (Self::Expired, 7),
         (Self::Unknown, 8),
+        (Self::HeldOut, 9),
     ];
 }
 
@@ -186,8 +197,9 @@ mod tests {
         survives!(MarkFate: Live, History, TakenOver, Voided);
         survives!(SequenceState: Draft, Active, Paused, Archived);
         survives!(RunState: Running, Completed, Ended, Cancelled, Skipped);
-        survives!(EndReason: CustomerReturned, GoalReached, StageLeft, Cancelled, SequenceArchived, Voided, Stale, History, Erased, Failed);
-        survives!(DeliveryState: Scheduled, Sending, Delivered, Failed, Suppressed, Cancelled, Expired, Unknown);
+        survives!(EndReason: CustomerReturned, GoalReached, StageLeft, Cancelled, SequenceArchived, Voided, Stale, History, Erased, Failed, QuietHours, Paused, NotStarted, Filtered, CoolDown);
+        survives!(Arm: Treated, HeldOut);
+        survives!(DeliveryState: Scheduled, Sending, Delivered, Failed, Suppressed, Cancelled, Expired, Unknown, HeldOut);
         survives!(AttemptOutcome: Delivered, Retry, Rejected, Unknown);
         survives!(RequestKind: Funnel, Sequence, Destination);
         survives!(SuppressionKind: Address, Customer, Domain);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_ports::ledger::{DeliveryState, EndReason, LedgerFilter, RunEvent, RunKey, RunRow, RunState};
-use rekindle_ports::rows::{Claimed, Lease};
+use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::store::Runs;
 use rekindle_ports::{StoreError, StoreResult};
 use sea_orm::{DatabaseBackend, QueryResult};
@@ -18,7 +18,7 @@ use crate::listing::{Conditions, in_states};
 use crate::marks::{mark_key, mark_key_cells};
 use crate::probe::{Others, Probe};
 use crate::sql::{Cell, Columns, Kind, Source, for_update};
-use crate::store::{SeaTx, get};
+use crate::store::{SeaTx, get, get_json, json};
 use crate::subjects::{instant, keys};
 
 const T: &str = "runs";
@@ -43,10 +43,13 @@ const RUN: &Columns = &[
     ("next_at", Kind::Int),
     ("created_at", Kind::Int),
     ("ended_at", Kind::Int),
+    ("arm", Kind::Int),
+    ("progress", Kind::Given),
 ];
 
 /// What a run's holder may change.
-const CHANGING: &[&str] = &["conversation", "customer", "state", "end_reason", "step", "next_at", "ended_at"];
+const CHANGING: &[&str] =
+    &["conversation", "customer", "state", "end_reason", "step", "next_at", "ended_at", "progress"];
 
 const ID: &Columns = &[("id", Kind::Uuid)];
 
@@ -75,17 +78,41 @@ impl Runs for SeaTx {
     }
 
     async fn open_runs(&mut self, subjects: &[Uuid]) -> StoreResult<Vec<RunRow>> {
+        self.open_runs_by("subject", subjects).await
+    }
+
+    async fn open_runs_of_customers(&mut self, customers: &[Uuid]) -> StoreResult<Vec<RunRow>> {
+        self.open_runs_by("customer", customers).await
+    }
+
+    async fn last_runs(
+        &mut self,
+        sequence: &str,
+        kind: NameKind,
+        subjects: &[Uuid],
+    ) -> StoreResult<HashMap<Uuid, Timestamp>> {
         if subjects.is_empty() {
-            return Ok(Vec::new());
+            return Ok(HashMap::new());
         }
-        let Source { select, values } = self.source(&[("subject", Kind::Uuid)], &keys(subjects), 1);
-        let running = format!("AND state = {}", RunState::Running.code());
-        let open = Probe { columns: "*", table: T, by: &["subject"], and: &running };
-        self.all(&format!("{} ORDER BY id", self.probe(&open, &select)), values)
-            .await?
-            .iter()
-            .map(run)
-            .collect()
+        let column = match kind {
+            NameKind::Conversation => "conversation",
+            NameKind::Customer => "customer",
+        };
+        let Source { select, mut values } = self.source(&[(column, Kind::Uuid)], &keys(subjects), 1);
+        values.push(sequence.to_owned().into());
+        let and = format!(
+            "AND {column} IS NOT NULL AND sequence = {} AND state <> {}",
+            self.bind(values.len()),
+            RunState::Skipped.code()
+        );
+        let columns = format!("{column} AS subject, created_at");
+        let began = Probe { columns: &columns, table: T, by: &[column], and: &and };
+        let sql = format!(
+            "SELECT subject, MAX(created_at) AS at FROM ({}) AS r GROUP BY subject",
+            self.probe(&began, &select)
+        );
+        let rows = self.all(&sql, values).await?;
+        rows.iter().map(|row| Ok((get(row, T, "subject")?, Timestamp(get(row, T, "at")?)))).collect()
     }
 
     async fn run(&mut self, id: Uuid) -> StoreResult<Option<RunRow>> {
@@ -215,6 +242,22 @@ impl Runs for SeaTx {
         Ok(())
     }
 
+    async fn hasten_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let Source { select, values } = self.source(ID, &keys(runs), 1);
+        let now_bind = self.bind(values.len() + 1);
+        let sql = format!(
+            "UPDATE runs SET next_at = {now_bind} FROM ({}) AS v WHERE {} AND runs.state = {} AND runs.next_at > {now_bind}",
+            self.batch(&select),
+            self.is_of_batch(T, &["id"]),
+            RunState::Running.code()
+        );
+        SeaTx::run(self, &sql, with(&values, now)).await?;
+        Ok(())
+    }
+
     async fn log_run(&mut self, events: &[RunEvent]) -> StoreResult<()> {
         if events.is_empty() {
             return Ok(());
@@ -250,6 +293,21 @@ pub(crate) fn with(values: &[sea_orm::Value], now: Timestamp) -> Vec<sea_orm::Va
 }
 
 impl SeaTx {
+    async fn open_runs_by(&self, column: &'static str, wanted: &[Uuid]) -> StoreResult<Vec<RunRow>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Source { select, values } = self.source(&[(column, Kind::Uuid)], &keys(wanted), 1);
+        // As the indexes of both columns say it.
+        let running = format!("AND {column} IS NOT NULL AND state = {}", RunState::Running.code());
+        let open = Probe { columns: "*", table: T, by: &[column], and: &running };
+        self.all(&format!("{} ORDER BY id", self.probe(&open, &select)), values)
+            .await?
+            .iter()
+            .map(run)
+            .collect()
+    }
+
     fn run_conditions(&self, filter: &LedgerFilter) -> StoreResult<Conditions> {
         let mut conditions = Conditions::new(self.backend, self.here());
         conditions.equal("sequence", filter.sequence.clone());
@@ -360,6 +418,11 @@ fn words(reason: EndReason) -> &'static str {
         EndReason::History => "the silence is history",
         EndReason::Erased => "the subject was erased",
         EndReason::Failed => "its run could not be worked on",
+        EndReason::QuietHours => "quiet hours ended the run",
+        EndReason::Paused => "its sequence was paused",
+        EndReason::NotStarted => "it came due before its sequence was started or resumed",
+        EndReason::Filtered => "the entry filter did not let it in",
+        EndReason::CoolDown => "its subject had a run not long before",
     }
 }
 
@@ -380,6 +443,8 @@ fn run_cells(run: &RunRow) -> Vec<Cell> {
         run.next_at.map(|at| at.0).into(),
         run.created_at.0.into(),
         run.ended_at.map(|at| at.0).into(),
+        run.arm.code().into(),
+        json(&run.progress).into(),
     ]);
     cells
 }
@@ -401,6 +466,8 @@ fn run(row: &QueryResult) -> StoreResult<RunRow> {
         next_at: instant(row, T, "next_at")?,
         created_at: Timestamp(get(row, T, "created_at")?),
         ended_at: instant(row, T, "ended_at")?,
+        arm: coded(row, T, "arm")?,
+        progress: get_json(row, T, "progress")?,
     })
 }
 

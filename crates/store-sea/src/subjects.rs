@@ -166,6 +166,17 @@ impl Subjects for SeaTx {
         Ok(())
     }
 
+    async fn events_by_id(&mut self, ids: &[String]) -> StoreResult<Vec<Event>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<Vec<Cell>> = ids.iter().map(|id| vec![id.clone().into()]).collect();
+        let Source { select, values } = self.source(&[("id", Kind::Text)], &rows, 1);
+        let columns = self.event_columns();
+        let events = Probe { columns: &columns, table: "events", by: &["id"], and: "" };
+        self.all(&self.probe(&events, &select), values).await?.iter().map(event).collect()
+    }
+
     async fn conversation_events(&mut self, wanted: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>> {
         let Source { select, values } = self.source(&[("conversation", Kind::Uuid)], &keys(wanted), 1);
         let columns = format!("{}, conversation AS subject", self.event_columns());

@@ -10,7 +10,9 @@ use rekindle_core::event::OrderKey;
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::mark::{Mark, MarkFate, MarkKey, MarkKind};
 use rekindle_core::scope::Scope;
-use rekindle_core::sequence::{MessageClass, Sequence, SequenceState, Trigger};
+use rekindle_core::sequence::arm::Arm;
+use rekindle_core::sequence::{Progress, Sequence, SequenceState, Trigger};
+use rekindle_core::value::Value;
 use rekindle_ports::ledger::{
     AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, EndReason, LedgerFilter, Message,
     RunEvent, RunKey, RunRow, RunState,
@@ -19,7 +21,7 @@ use rekindle_ports::resources::{
     DestinationKind, DestinationRow, SecretValue, SequenceRow, SmtpTls, SuppressionKind, SuppressionReason,
     SuppressionRow,
 };
-use rekindle_ports::rows::{Claimed, Lease};
+use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::store::{Queue, Store};
 use rekindle_ports::{StoreError, StoreResult, Tx};
 use rekindle_store_sea::{SeaStore, StoreOptions, open};
@@ -344,6 +346,29 @@ async fn wakes(store: &SeaStore) {
     tx.wake_runs(&[id(1)], NOW.plus(4)).await.unwrap();
     assert_eq!(tx.run(id(1)).await.unwrap().and_then(|run| run.next_at), None, "it is over");
 
+    // Run 2 waits for its time, and is let go earlier, never later.
+    tx.hasten_runs(&[id(1), id(2)], NOW.plus(-2)).await.unwrap();
+    tx.hasten_runs(&[id(2)], NOW.plus(9)).await.unwrap();
+    assert_eq!(tx.run(id(2)).await.unwrap().and_then(|run| run.next_at), Some(NOW.plus(-2)));
+    assert_eq!(tx.run(id(1)).await.unwrap().and_then(|run| run.next_at), None, "it is over");
+    let of_customer = tx.open_runs_of_customers(&[id(201), id(202), id(404)]).await.unwrap();
+    assert_eq!(of_customer.iter().map(|run| run.id).collect::<Vec<_>>(), [id(2)]);
+
+    let later = RunRow { created_at: NOW.plus(7), trigger: mark(9).key, id: id(3), ..run(1) };
+    let skipped = RunRow {
+        state: RunState::Skipped,
+        created_at: NOW.plus(8),
+        trigger: mark(8).key,
+        id: id(4),
+        ..run(1)
+    };
+    tx.insert_runs(&[later, skipped]).await.unwrap();
+    for (kind, subject) in [(NameKind::Conversation, id(101)), (NameKind::Customer, id(201))] {
+        let last = tx.last_runs("nudge", kind, &[subject, id(404)]).await.unwrap();
+        assert_eq!(last, [(subject, NOW.plus(7))].into(), "those that never began do not count");
+        assert!(tx.last_runs("other", kind, &[subject]).await.unwrap().is_empty());
+    }
+
     let line = |run, kind: &str| RunEvent {
         run: id(run),
         at: NOW,
@@ -527,6 +552,13 @@ fn mark(number: u128) -> Mark {
     }
 }
 
+fn progress() -> Progress {
+    let mut progress = Progress::default();
+    progress.visit("hook");
+    progress.variables.insert("score".into(), Value::Text("é".into()));
+    progress
+}
+
 fn run(number: u128) -> RunRow {
     RunRow {
         id: id(number),
@@ -540,7 +572,9 @@ fn run(number: u128) -> RunRow {
         noticed_at: Timestamp(7),
         state: RunState::Running,
         end_reason: None,
+        arm: Arm::HeldOut,
         step: 0,
+        progress: progress(),
         next_at: Some(NOW),
         created_at: NOW,
         ended_at: None,
@@ -577,15 +611,16 @@ fn sequence() -> SequenceRow {
         state: SequenceState::Draft,
         body: Sequence {
             display_name: "first".into(),
-            trigger: Trigger {
-                funnel: "checkout".into(),
-                stage: "cart".into(),
-                on: MarkKind::Abandoned,
-                owed_by: OwedBy::Anyone,
-            },
-            steps: Vec::new(),
             max_delay: LONG,
-            class: MessageClass::Marketing,
+            ..Sequence::new(
+                Trigger {
+                    funnel: "checkout".into(),
+                    stage: "cart".into(),
+                    on: MarkKind::Abandoned,
+                    owed_by: OwedBy::Anyone,
+                },
+                Vec::new(),
+            )
         },
         created_at: NOW,
         updated_at: NOW,

@@ -43,6 +43,7 @@ impl TestEngine {
             minter: Arc::new(SeededMinter::new(seed)),
             deliver: Arc::clone(&outbox) as Arc<dyn Deliver>,
             tracker: tracker.clone(),
+            experiment_key: [7; 32],
             options,
         });
         Self { engine, clock, outbox, store, tracker }

@@ -212,6 +212,7 @@ REQUESTS = {
     "RunService/ListRuns": {"parent": WORKSPACE},
     "RunService/CancelRun": {"name": f"{WORKSPACE}/runs/{NOBODY}"},
     "RunService/ListRunEvents": {"parent": f"{WORKSPACE}/runs/{NOBODY}"},
+    "RunService/Explain": {"name": f"{WORKSPACE}/runs/{NOBODY}"},
     "DeliveryService/GetDelivery": {"name": f"{WORKSPACE}/deliveries/x"},
     "DeliveryService/ListDeliveries": {"parent": WORKSPACE},
     "DeliveryService/CancelDelivery": {"name": f"{WORKSPACE}/deliveries/x"},

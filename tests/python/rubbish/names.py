@@ -41,6 +41,7 @@ FIELDS = {
     "RunService/GetRun": [("name", "runs")],
     "RunService/CancelRun": [("name", "runs")],
     "RunService/ListRunEvents": [("parent", "runs")],
+    "RunService/Explain": [("name", "runs")],
     "DeliveryService/GetDelivery": [("name", "deliveries")],
     "DeliveryService/CancelDelivery": [("name", "deliveries")],
     "DeliveryService/ResolveDelivery": [("name", "deliveries")],

@@ -1,21 +1,41 @@
 //! What makes a sequence definition valid, as far as it can be seen without anything else;
 //! all violations at once.
 
-use std::collections::BTreeSet;
+use jiff::tz::TimeZone;
 
-use super::{Action, CallWebhook, SendEmail, Sequence, Step};
+use super::{CallWebhook, QuietHours, SendEmail, Sequence};
+use crate::calendar::Hours;
 use crate::funnel::validate::is_user_id;
-use crate::time::DAY;
+use crate::predicate;
+use crate::time::{DAY, Timestamp};
 use crate::violation::Violations;
 
-/// Fewest and most steps of a sequence.
-pub const STEPS: std::ops::RangeInclusive<usize> = 1..=50;
+mod blocks;
+
+/// Fewest and most steps of a sequence, those inside others counted.
+pub const STEPS: std::ops::RangeInclusive<usize> = 1..=100;
+/// How deep steps may be inside each other.
+pub const MOST_DEPTH: usize = 5;
+/// Most ways of a branch or a split.
+pub const MOST_WAYS: usize = 10;
+/// Most rounds of a repetition.
+pub const MOST_ROUNDS: u32 = 100;
+/// Most steps that a run can come by, with every repetition walked to its end.
+pub const MOST_VISITS: u64 = 1_000;
 /// Longest wait, in microseconds: a year, and a leap year's day.
 pub const LONGEST_WAIT: i64 = 366 * DAY;
 /// Longest delay after which a mark may still start a run, in microseconds.
 pub const LONGEST_DELAY: i64 = 30 * DAY;
 /// Most bytes of a template.
 pub const MOST_TEMPLATE: usize = 64 * 1024;
+/// Most customers of ten thousand who are held out: half of them.
+pub const MOST_HELD_OUT: u16 = 5_000;
+/// Longest time between two runs of a subject, in microseconds: five years.
+pub const LONGEST_COOL_DOWN: i64 = 5 * 366 * DAY;
+/// Most holidays of quiet hours.
+pub const MOST_HOLIDAYS: usize = 500;
+/// A day on which hours are asked whether they ever begin and end.
+const ANY_DAY: Timestamp = Timestamp::EARLIEST.plus(25 * 365 * DAY);
 /// Most bytes of a name for people.
 const MOST_NAME: usize = 256;
 const ID: &str = "takes 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'";
@@ -25,35 +45,40 @@ const ID: &str = "takes 1 to 63 of a-z, 0-9 and '-', beginning with a letter and
 /// Paths are those of the proto's JSON, such as `steps[1].sendEmail.subject`. Whether
 /// templates can be rendered, and whether what it names exists, is not known here.
 pub fn validate(sequence: &Sequence, v: &mut Violations) {
-    let Sequence { display_name, trigger, steps, max_delay, class: _ } = sequence;
+    let Sequence { display_name, trigger, steps, max_delay, class: _, quiet, holdout, entry, reentry } =
+        sequence;
     v.require_text(display_name, MOST_NAME, "displayName");
     v.require(is_user_id(&trigger.funnel), "trigger.funnel", "names no funnel");
     v.require(is_user_id(&trigger.stage), "trigger.stage", "names no stage");
-    let count = steps.len();
-    v.require(STEPS.contains(&count), "steps", format!("has {count} steps; takes 1 to 50"));
-    let sends = steps.iter().any(|step| step.action.destination().is_some());
+    blocks::check(sequence, v);
+    let sends = sequence.each_step().iter().any(|(_, step)| step.action.destination().is_some());
     v.require(sends || steps.is_empty(), "steps", "no step sends anything");
-    let mut seen = BTreeSet::new();
-    for (place, step) in steps.iter().enumerate().take(*STEPS.end()) {
-        v.within(format!("steps[{place}]"), |v| {
-            check_step(step, v);
-            v.require(seen.insert(&step.id), "id", "another step has the same id");
-        });
-    }
     let delay_fits = (1..=LONGEST_DELAY).contains(max_delay);
     v.require(delay_fits, "maxDelay", "takes a duration above 0 and of at most 30 days");
+    if let Some(quiet) = quiet {
+        v.within("quietHours", |v| check_quiet(quiet, v));
+    }
+    v.require(*holdout <= MOST_HELD_OUT, "holdout", "takes a share of at most 0.5");
+    if !entry.is_empty()
+        && let Err(error) = predicate::parse(entry)
+    {
+        v.add("entryFilter", error.to_string());
+    }
+    let cool_down = reentry.and_then(|reentry| reentry.cool_down);
+    let fits = cool_down.is_none_or(|span| (1..=LONGEST_COOL_DOWN).contains(&span));
+    v.require(fits, "reentry.coolDown", "takes a duration above 0 and of at most 5 years");
 }
 
-fn check_step(step: &Step, v: &mut Violations) {
-    v.require(is_user_id(&step.id), "id", ID);
-    match &step.action {
-        Action::Wait(span) => {
-            let fits = (1..=LONGEST_WAIT).contains(span);
-            v.require(fits, "wait.duration", "takes a duration above 0 and of at most a year");
-        }
-        Action::SendEmail(email) => v.within("sendEmail", |v| check_email(email, v)),
-        Action::CallWebhook(webhook) => v.within("callWebhook", |v| check_webhook(webhook, v)),
+fn check_quiet(quiet: &QuietHours, v: &mut Violations) {
+    let QuietHours { hours, holidays, policy: _, max_deferral } = quiet;
+    v.require(holidays.len() <= MOST_HOLIDAYS, "holidays", "more than 500");
+    let known = &holidays[..holidays.len().min(MOST_HOLIDAYS)];
+    if let Some(hours) = Hours::compile(hours, known, v) {
+        let ends = hours.within(TimeZone::UTC).next_closed(ANY_DAY);
+        v.require(ends.is_some(), "hours", "never end within five years");
     }
+    let fits = (1..=LONGEST_DELAY).contains(max_deferral);
+    v.require(fits, "maxDeferral", "takes a duration above 0 and of at most 30 days");
 }
 
 fn check_email(email: &SendEmail, v: &mut Violations) {
@@ -82,7 +107,7 @@ mod tests {
     use super::*;
     use crate::funnel::OwedBy;
     use crate::mark::MarkKind;
-    use crate::sequence::{MessageClass, Trigger, UnknownPolicy};
+    use crate::sequence::{Action, MessageClass, Step, Trigger, UnknownPolicy, Wait};
     use crate::time::HOUR;
 
     fn email() -> SendEmail {
@@ -106,11 +131,15 @@ mod tests {
                 owed_by: OwedBy::Anyone,
             },
             steps: vec![
-                Step { id: "patience".into(), action: Action::Wait(2 * HOUR) },
+                Step { id: "patience".into(), action: Action::Wait(Wait::wall(2 * HOUR)) },
                 Step { id: "ask".into(), action: Action::SendEmail(email()) },
             ],
             max_delay: HOUR,
             class: MessageClass::Marketing,
+            quiet: None,
+            holdout: 0,
+            entry: String::new(),
+            reentry: None,
         }
     }
 
@@ -137,7 +166,7 @@ mod tests {
         let large = "x".repeat(MOST_TEMPLATE + 1);
         let webhook = CallWebhook { destination: "hook".into(), body: large, unknown: UnknownPolicy::Park };
         sequence.steps = vec![
-            Step { id: "Wait".into(), action: Action::Wait(0) },
+            Step { id: "Wait".into(), action: Action::Wait(Wait::wall(0)) },
             Step { id: "ask".into(), action: Action::SendEmail(blank) },
             Step { id: "ask".into(), action: Action::CallWebhook(webhook) },
         ];
@@ -164,7 +193,7 @@ mod tests {
         assert_eq!(fields(&sequence), ["steps"]);
         sequence.steps.clear();
         assert_eq!(fields(&sequence), ["steps"]);
-        sequence.steps = (0..51)
+        sequence.steps = (0..101)
             .map(|place| Step { id: format!("ask-{place}"), action: Action::SendEmail(email()) })
             .collect();
         assert_eq!(fields(&sequence), ["steps"]);
@@ -174,7 +203,7 @@ mod tests {
     fn spans_end_where_they_say() {
         let mut sequence = good();
         for (span, wrong) in [(1, false), (LONGEST_WAIT, false), (LONGEST_WAIT + 1, true), (-1, true)] {
-            sequence.steps[0].action = Action::Wait(span);
+            sequence.steps[0].action = Action::Wait(Wait::wall(span));
             assert_eq!(fields(&sequence) == ["steps[0].wait.duration"], wrong, "{span}");
         }
         sequence = good();

@@ -11,6 +11,7 @@ use rekindle_core::fold::Silence;
 use rekindle_core::fold::passage::Standing;
 use rekindle_core::funnel::CompiledFunnel;
 use rekindle_core::mark::{MarkFate, MarkKey, MarkKind};
+use rekindle_core::sequence::progress::Awaits;
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{EndReason, RunRow};
 use uuid::Uuid;
@@ -94,9 +95,21 @@ impl Effects {
             .iter()
             .filter_map(|run| Some((run.id, self.end_of(run, fresh, owners, &voided, &renamed)?)))
             .collect();
-        if !ended.is_empty() {
-            crate::runs::ending::end(tx, &ended, now).await?;
-        }
+        let over: HashSet<Uuid> = ended.iter().map(|(run, _)| *run).collect();
+        // What is said about a customer as such concerns the runs of all their conversations.
+        let alone = fresh.iter().filter(|event| event.conversation.is_none());
+        let customers: BTreeSet<Uuid> = alone.filter_map(|event| event.customer).collect();
+        let customers: Vec<Uuid> = customers.into_iter().collect();
+        let further = tx.open_runs_of_customers(&customers).await?;
+        let woken: BTreeSet<Uuid> = runs
+            .iter()
+            .chain(&further)
+            .filter(|run| !over.contains(&run.id) && hears(run, fresh, owners))
+            .map(|run| run.id)
+            .collect();
+        let woken: Vec<Uuid> = woken.into_iter().collect();
+        crate::runs::ending::end(tx, &ended, now).await?;
+        tx.hasten_runs(&woken, now).await?;
         Ok(())
     }
 
@@ -186,6 +199,16 @@ impl Effects {
         let goes_on = now.quiet_since.is_some_and(|since| since <= run.due_at);
         (voided.contains(&run.trigger) && !goes_on).then_some(EndReason::Voided)
     }
+}
+
+/// Whether a run waits for a rule that one of the events may fulfil.
+fn hears(run: &RunRow, fresh: &[Event], owners: &HashMap<Uuid, Option<Uuid>>) -> bool {
+    let subject = Some(run.trigger.subject);
+    let concerns = |event: &Event| match event.conversation {
+        Some(_) => event.conversation == subject || owner_of(event, owners) == subject,
+        None => event.customer.is_some() && event.customer == run.customer,
+    };
+    matches!(run.progress.awaits, Some(Awaits::Rule { .. })) && fresh.iter().any(concerns)
 }
 
 /// The customer whose stream an event is in.

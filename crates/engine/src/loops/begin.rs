@@ -6,21 +6,25 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
 use rekindle_core::sequence::SequenceState;
+use rekindle_core::sequence::quiet::Ruling;
 use rekindle_core::time::HOUR;
 use rekindle_ports::ledger::{
-    AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, Message, RunRow, RunState,
+    AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, EndReason, Message, RunRow, RunState,
 };
 use rekindle_ports::resources::{DestinationRow, SuppressionKind, SuppressionReason};
 use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
 
-use super::locks::{lock_free_subjects, lock_subjects};
+use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::settle::{MOST_VANISHED, over};
 use super::settled::Settled;
 use super::shelf::Shelf;
 use super::walk::PAUSED_LOOK;
+use super::zone::zone_of;
+use crate::engine::Inner;
 use crate::error::EngineResult;
+use crate::runs::ending;
 
 /// How often a delivery to a disabled destination looks whether it is enabled again.
 const DISABLED_LOOK: i64 = HOUR;
@@ -49,6 +53,7 @@ pub(super) struct Begun {
 /// Begins an attempt of every delivery that is still wanted; ends or puts off the others.
 pub(super) fn begin(
     tx: &mut dyn Tx,
+    inner: Arc<Inner>,
     deliver: Arc<dyn Deliver>,
     lease: Lease,
     claims: Vec<Claimed<DeliveryKey>>,
@@ -59,14 +64,14 @@ pub(super) fn begin(
         let seen = tx.deliveries_by_id(&ids).await?;
         let of = |it: &DeliveryRow| [it.conversation, it.customer].into_iter().flatten();
         let subjects = seen.iter().flat_map(of);
-        let (claims, busy) = if claims.len() == 1 {
-            lock_subjects(tx, subjects).await?;
-            (claims, Vec::new())
+        let (locked, claims, busy) = if claims.len() == 1 {
+            (lock_subjects(tx, subjects).await?, claims, Vec::new())
         } else {
             let locked = lock_free_subjects(tx, subjects).await?;
             let is_busy = |it: &&DeliveryRow| !of(it).all(|subject| locked.holds(subject));
             let busy: HashSet<&str> = seen.iter().filter(is_busy).map(|it| it.id.as_str()).collect();
-            claims.into_iter().partition(|claim| !busy.contains(claim.key.id.as_str()))
+            let (claims, busy) = claims.into_iter().partition(|claim| !busy.contains(claim.key.id.as_str()));
+            (locked, claims, busy)
         };
         let mut held = tx.hold_deliveries(&claims).await?;
         held.retain(|delivery| !delivery.state.is_final());
@@ -74,10 +79,13 @@ pub(super) fn begin(
             claims.into_iter().map(|claim| (claim.key.id.clone(), claim)).collect();
         let mut beginning = Beginning {
             facts: Facts::of(tx, &held).await?,
+            inner: &inner,
             deliver: &*deliver,
+            locked: &locked,
             now,
             shelf: Shelf::default(),
             settled: Settled::default(),
+            aborted: Vec::new(),
             started: Vec::new(),
             busy,
         };
@@ -139,10 +147,14 @@ impl Facts {
 
 struct Beginning<'a> {
     facts: Facts,
+    inner: &'a Inner,
     deliver: &'a dyn Deliver,
+    locked: &'a Locked,
     now: Timestamp,
     shelf: Shelf,
     settled: Settled,
+    /// Runs that quiet hours end.
+    aborted: Vec<(Uuid, EndReason)>,
     started: Vec<Started>,
     busy: Vec<Claimed<DeliveryKey>>,
 }
@@ -167,7 +179,11 @@ impl Beginning<'_> {
                 return Ok(());
             }
         }
-        if let Some((mut state, mut reason)) = self.refuse(&delivery) {
+        let ruling = self.ask_the_clock(tx, &delivery).await?;
+        if let Some((mut state, mut reason)) = self.refuse(&delivery).or_else(|| left_out(ruling)) {
+            if ruling == Ruling::Abort {
+                self.aborted.push((delivery.run, EndReason::QuietHours));
+            }
             if vanished.is_some() {
                 // It is not wanted any more, and nobody knows whether it went.
                 state = DeliveryState::Unknown;
@@ -181,9 +197,10 @@ impl Beginning<'_> {
             self.settled.add(claim, over(delivery, DeliveryState::Failed, reason, now));
             return Ok(());
         };
-        if let Some((reason, wait)) = self.held_back(tx, &delivery, &destination).await? {
-            let (state, next_at) = (DeliveryState::Scheduled, Some(now.plus(wait)));
-            self.settled.add(claim, DeliveryRow { state, reason: reason.into(), next_at, ..delivery });
+        if let Some((reason, at)) = self.held_back(tx, &delivery, &destination, ruling).await? {
+            let state = DeliveryState::Scheduled;
+            let waiting = DeliveryRow { state, reason: reason.into(), next_at: Some(at), ..delivery };
+            self.settled.add(claim, waiting);
             return Ok(());
         }
         self.start(claim, delivery, destination);
@@ -233,15 +250,34 @@ impl Beginning<'_> {
         tx: &mut dyn Tx,
         delivery: &DeliveryRow,
         destination: &DestinationRow,
-    ) -> EngineResult<Option<(&'static str, i64)>> {
+        ruling: Ruling,
+    ) -> EngineResult<Option<(&'static str, Timestamp)>> {
         if destination.disabled.is_some() {
-            return Ok(Some(("the destination is disabled", DISABLED_LOOK)));
+            return Ok(Some(("the destination is disabled", self.now.plus(DISABLED_LOOK))));
+        }
+        if let Ruling::Defer(free) = ruling {
+            return Ok(Some(("quiet hours", free)));
         }
         let Some(run) = self.facts.runs.get(&delivery.run) else {
             return Ok(None);
         };
         let is_paused = self.shelf.state(tx, run).await? == Some(SequenceState::Paused);
-        Ok(is_paused.then_some(("its sequence is paused", PAUSED_LOOK)))
+        Ok(is_paused.then_some(("its sequence is paused", self.now.plus(PAUSED_LOOK))))
+    }
+
+    /// What the quiet hours of its sequence say of a message right now: it may have waited for this.
+    async fn ask_the_clock(&mut self, tx: &mut dyn Tx, delivery: &DeliveryRow) -> EngineResult<Ruling> {
+        let Some(run) = self.facts.runs.get(&delivery.run) else {
+            return Ok(Ruling::Send);
+        };
+        let body = self.shelf.body(tx, run).await?;
+        let program = body.and_then(|body| self.inner.programs.of(&body));
+        let is_mail = matches!(delivery.message, Message::Email { .. });
+        let Some(quiet) = program.as_ref().and_then(|program| program.quiet()).filter(|_| is_mail) else {
+            return Ok(Ruling::Send);
+        };
+        let zone = zone_of(self.locked, delivery.customer, &self.shelf.workspace(tx).await?.body.zone);
+        Ok(quiet.rule(&zone.zone, delivery.created_at, self.now))
     }
 
     async fn save(self, tx: &mut dyn Tx, lease: &Lease) -> EngineResult<Begun> {
@@ -252,8 +288,19 @@ impl Beginning<'_> {
         let claims: Vec<_> = sending.into_iter().map(|(claim, _)| claim).collect();
         tx.renew_deliveries(&claims, lease).await?;
         let wakes = self.settled.save(tx, self.now).await?;
+        ending::end(tx, &self.aborted, self.now).await?;
         Ok(Begun { started: self.started, wakes, busy: self.busy })
     }
+}
+
+/// How a message ends that quiet hours keep from going, and that is not to wait.
+fn left_out(ruling: Ruling) -> Option<(DeliveryState, String)> {
+    let words = match ruling {
+        Ruling::Send | Ruling::Defer(_) => return None,
+        Ruling::Skip => "quiet hours: left out",
+        Ruling::Abort => "quiet hours ended the run",
+    };
+    Some((DeliveryState::Cancelled, words.to_owned()))
 }
 
 fn vanished_attempt(attempt: &AttemptRow, now: Timestamp) -> AttemptRow {

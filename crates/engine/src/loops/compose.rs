@@ -24,14 +24,14 @@ pub(super) async fn compose(
     shelf: &mut Shelf,
     deliver: &dyn Deliver,
     locked: &Locked,
-    run: &RunRow,
-    step: &Step,
+    order: Order<'_>,
     now: Timestamp,
 ) -> EngineResult<DeliveryRow> {
+    let Order { run, step, visit } = order;
     let (destination_id, unknown) = match &step.action {
         Action::SendEmail(email) => (&email.destination, email.unknown),
         Action::CallWebhook(webhook) => (&webhook.destination, webhook.unknown),
-        Action::Wait(_) => unreachable!("a wait sends nothing"),
+        _ => unreachable!("only steps that send are composed"),
     };
     let destination = shelf.destination(tx, destination_id).await?;
     let (workspace, latest) = (shelf.workspace(tx).await?, shelf.latest(tx, &run.trigger.funnel).await?);
@@ -41,6 +41,7 @@ pub(super) async fn compose(
         deliver,
         run,
         step,
+        visit,
         now,
         workspace: &workspace,
         workspace_key,
@@ -62,7 +63,7 @@ pub(super) async fn compose(
         }
     };
     Ok(DeliveryRow {
-        id: delivery_id(run, step),
+        id: delivery_id(run, &step.id, visit),
         run: run.id,
         step: step.id.clone(),
         destination: destination_id.clone(),
@@ -82,9 +83,19 @@ pub(super) async fn compose(
     })
 }
 
-/// Run, step and visit; a linear sequence visits each step once.
-pub(super) fn delivery_id(run: &RunRow, step: &Step) -> String {
-    format!("{}-{}-1", run.id.simple(), step.id)
+/// A message that a run orders.
+pub(super) struct Order<'a> {
+    /// Whose.
+    pub run: &'a RunRow,
+    /// The step that sends it.
+    pub step: &'a Step,
+    /// How often the run came by the step, this time included.
+    pub visit: u32,
+}
+
+/// Run, step and visit: the same message has the same id however often it is written.
+pub(super) fn delivery_id(run: &RunRow, step: &str, visit: u32) -> String {
+    format!("{}-{step}-{visit}", run.id.simple())
 }
 
 /// Writes the message of a step.
@@ -92,6 +103,7 @@ pub(crate) struct Writer<'a> {
     pub deliver: &'a dyn Deliver,
     pub run: &'a RunRow,
     pub step: &'a Step,
+    pub visit: u32,
     pub now: Timestamp,
     pub workspace: &'a WorkspaceRow,
     pub workspace_key: i64,
@@ -109,7 +121,7 @@ impl Writer<'_> {
         match &self.step.action {
             Action::SendEmail(email) => self.email(email, destination),
             Action::CallWebhook(webhook) => self.webhook(webhook, destination),
-            Action::Wait(_) => Err("a wait sends nothing".into()),
+            _ => Err("the step sends nothing".into()),
         }
     }
 
@@ -132,7 +144,7 @@ impl Writer<'_> {
         let customer = self.run.customer.ok_or("nobody knows whose conversation it is")?;
         let domain = from.address.rsplit('@').next().unwrap_or("rekindle.invalid");
         let message = Message::Email {
-            message_id: format!("{}@{domain}", delivery_id(self.run, self.step)),
+            message_id: format!("{}@{domain}", delivery_id(self.run, &self.step.id, self.visit)),
             date: self.now.to_parts().0,
             reply_to: self.workspace.body.reply_to.clone(),
             subject: self.render("subject", &email.subject, TemplateKind::Subject)?,

@@ -7,18 +7,16 @@ use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
 use rekindle_core::detect::{detect, reason};
 use rekindle_core::fold::Silence;
-use rekindle_core::funnel::{CompiledFunnel, OwedBy, SubjectKind};
+use rekindle_core::funnel::{CompiledFunnel, SubjectKind};
 use rekindle_core::mark::{Mark, MarkFate, MarkKey};
 use rekindle_core::scope::Scope;
-use rekindle_core::sequence::SequenceState;
 use rekindle_ports::Tx;
-use rekindle_ports::ledger::{EndReason, RunEvent, RunRow, RunState};
-use rekindle_ports::resources::SequenceRow;
 use rekindle_ports::rows::{Claimed, JourneyRow, TimerDone, TimerKey};
 use rekindle_ports::store::Queue;
 use uuid::Uuid;
 
-use super::locks::{lock_free_subjects, lock_subjects};
+use super::enroll::enroll;
+use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::together::{Worked, together};
 use super::{BATCH, Loops, by_scope};
@@ -137,12 +135,12 @@ fn look(
 ) -> BoxFuture<'_, EngineResult<Looked>> {
     Box::pin(async move {
         let subjects = claims.iter().map(|claim| claim.key.subject);
-        let (claims, busy) = if claims.len() == 1 {
-            lock_subjects(tx, subjects).await?;
-            (claims, Vec::new())
+        let (locked, claims, busy) = if claims.len() == 1 {
+            (lock_subjects(tx, subjects).await?, claims, Vec::new())
         } else {
             let locked = lock_free_subjects(tx, subjects).await?;
-            claims.into_iter().partition(|claim| locked.holds(claim.key.subject))
+            let (claims, busy) = claims.into_iter().partition(|claim| locked.holds(claim.key.subject));
+            (locked, claims, busy)
         };
         let held: HashSet<TimerKey> = tx.hold_timers(&claims).await?.into_iter().collect();
         let claims: Vec<_> = claims.into_iter().filter(|claim| held.contains(&claim.key)).collect();
@@ -167,7 +165,7 @@ fn look(
             };
             found.done.push(TimerDone { claim, next });
         }
-        found.record(tx, &inner, now).await?;
+        found.record(tx, &inner, &locked, now).await?;
         Ok(Worked { done: Vec::new(), busy })
     })
 }
@@ -217,7 +215,13 @@ impl Found {
         verdict.look_at
     }
 
-    async fn record(mut self, tx: &mut dyn Tx, inner: &Inner, now: Timestamp) -> EngineResult<()> {
+    async fn record(
+        mut self,
+        tx: &mut dyn Tx,
+        inner: &Inner,
+        locked: &Locked,
+        now: Timestamp,
+    ) -> EngineResult<()> {
         if !self.marks.is_empty() {
             self.note_takeovers(tx).await?;
             let marks: Vec<Mark> = self.marks.iter().map(|(mark, _)| mark.clone()).collect();
@@ -225,7 +229,7 @@ impl Found {
             // A silence that takes over a run starts none of its own; history only says so.
             let tells = |fate| matches!(fate, MarkFate::Live | MarkFate::History);
             self.marks.retain(|(mark, _)| new.contains(&mark.key) && tells(mark.fate));
-            self.start_runs(tx, inner, now).await?;
+            enroll(tx, inner, locked, &self.marks, now).await?;
         }
         tx.finish_timers(&self.done).await?;
         Ok(())
@@ -253,29 +257,6 @@ impl Found {
         }
         Ok(())
     }
-
-    /// Starts the runs of active sequences that are bound to the marks.
-    async fn start_runs(&self, tx: &mut dyn Tx, inner: &Inner, now: Timestamp) -> EngineResult<()> {
-        let mut bound: HashMap<&str, Vec<SequenceRow>> = HashMap::new();
-        let mut runs = Vec::new();
-        for (mark, silence) in &self.marks {
-            let funnel = mark.key.funnel.as_str();
-            if !bound.contains_key(funnel) {
-                bound.insert(funnel, tx.sequences_of(funnel).await?);
-            }
-            let sequences = bound.get(funnel).into_iter().flatten();
-            for sequence in sequences.filter(|sequence| answers(sequence, mark)) {
-                runs.push(run_of(inner.minter.mint(), sequence, mark, silence, now));
-            }
-        }
-        let new: HashSet<Uuid> = tx.insert_runs(&runs).await?.into_iter().collect();
-        let reasons: HashMap<&MarkKey, &str> =
-            self.marks.iter().map(|(mark, _)| (&mark.key, mark.reason.as_str())).collect();
-        let begun = runs.iter().filter(|run| run.state == RunState::Running && new.contains(&run.id));
-        let lines: Vec<RunEvent> = begun.map(|run| started(run, reasons.get(&run.trigger), now)).collect();
-        tx.log_run(&lines).await?;
-        Ok(())
-    }
 }
 
 /// Whether two marks are of one journey and one kind of rule, whatever the stage.
@@ -291,48 +272,4 @@ fn goes_on(before: &Mark, mark: &Mark) -> bool {
             && before.anchor.at <= mark.due_at;
     }
     before.key.stage != mark.key.stage && before.key.anchor == mark.key.anchor
-}
-
-/// Whether a sequence starts for a mark.
-fn answers(sequence: &SequenceRow, mark: &Mark) -> bool {
-    let trigger = &sequence.body.trigger;
-    // A silence that came due before the sequence was started or resumed is not its business.
-    let in_time = mark.fate == MarkFate::History || sequence.started_at.is_none_or(|at| mark.due_at >= at);
-    in_time
-        && sequence.state == SequenceState::Active
-        && trigger.stage == mark.key.stage
-        && trigger.on == mark.key.kind
-        && (trigger.owed_by == OwedBy::Anyone || trigger.owed_by == mark.owed_by)
-}
-
-/// The first line of a run's ledger.
-fn started(run: &RunRow, reason: Option<&&str>, now: Timestamp) -> RunEvent {
-    let detail = reason.copied().unwrap_or_default().to_owned();
-    RunEvent { run: run.id, at: now, kind: "started".into(), step: String::new(), detail }
-}
-
-fn run_of(id: Uuid, sequence: &SequenceRow, mark: &Mark, silence: &Silence, now: Timestamp) -> RunRow {
-    let skipped = if mark.fate == MarkFate::History {
-        Some(EndReason::History)
-    } else {
-        (now.since(mark.due_at) > sequence.body.max_delay).then_some(EndReason::Stale)
-    };
-    let starts = skipped.is_none();
-    RunRow {
-        id,
-        sequence: sequence.id.clone(),
-        sequence_revision: sequence.revision,
-        trigger: mark.key.clone(),
-        conversation: mark.conversation,
-        customer: mark.customer,
-        since: silence.since(),
-        due_at: mark.due_at,
-        noticed_at: now,
-        state: if starts { RunState::Running } else { RunState::Skipped },
-        end_reason: skipped,
-        step: 0,
-        next_at: starts.then_some(now),
-        created_at: now,
-        ended_at: (!starts).then_some(now),
-    }
 }

@@ -70,7 +70,8 @@ impl Loops {
         let begun = self
             .inner
             .write_unit(Unit::StartAttempt, scope, &|tx, now| {
-                begin(tx, Arc::clone(&self.deliver), self.lease().clone(), claims.clone(), now)
+                let (inner, deliver) = (Arc::clone(&self.inner), Arc::clone(&self.deliver));
+                begin(tx, inner, deliver, self.lease().clone(), claims.clone(), now)
             })
             .await?;
         if begun.wakes {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use rekindle_core::value::Properties;
 use rekindle_ports::Tx;
+use rekindle_ports::ledger::RunRow;
 use rekindle_ports::rows::{ConversationRow, CustomerRow};
 use uuid::Uuid;
 
@@ -71,6 +73,16 @@ impl Locked {
     pub fn customer(&self, key: Option<Uuid>) -> Option<&CustomerRow> {
         let key = key?;
         self.customers.iter().find(|row| row.key == key)
+    }
+
+    /// What is known of a run's conversation now.
+    pub fn conversation_attributes(&self, run: &RunRow) -> Properties {
+        self.conversation(run.conversation).map(|row| row.attributes.current()).unwrap_or_default()
+    }
+
+    /// What is known of a run's customer now.
+    pub fn customer_attributes(&self, run: &RunRow) -> Properties {
+        self.customer(run.customer).map(|row| row.attributes.current()).unwrap_or_default()
     }
 
     /// A conversation among them.

@@ -11,7 +11,7 @@ use rekindle_ports::store::Queue;
 
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::together::{Worked, together};
-use super::walk::{Walked, walk};
+use super::walk::{Walked, advance};
 use super::{BATCH, Loops, by_scope};
 use crate::error::{EngineError, EngineResult};
 use crate::failpoint::Unit;
@@ -66,10 +66,11 @@ impl Loops {
     }
 
     async fn steps(&self, scope: Scope, claims: Vec<Claimed<RunKey>>) -> EngineResult<Stepped> {
-        let deliver = &self.deliver;
-        let Walked { sends, busy } = self
-            .inner
-            .write_unit(Unit::Step, scope, &|tx, now| walk(tx, Arc::clone(deliver), claims.clone(), now))
+        let (inner, deliver) = (&self.inner, &self.deliver);
+        let Walked { sends, busy } = inner
+            .write_unit(Unit::Step, scope, &|tx, now| {
+                advance(tx, Arc::clone(inner), Arc::clone(deliver), claims.clone(), now)
+            })
             .await?;
         if sends {
             self.inner.bells.ring(Queue::Deliveries);

@@ -5,16 +5,23 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
-use rekindle_core::sequence::{Action, Sequence, SequenceState, Step};
+use rekindle_core::sequence::arm::{Arm, Chance};
+use rekindle_core::sequence::progress::Awaits;
+use rekindle_core::sequence::walk::{Next, Situation, walk};
+use rekindle_core::sequence::{Program, SequenceState, Step};
 use rekindle_core::time::MINUTE;
 use rekindle_ports::ledger::{DeliveryRow, DeliveryState, EndReason, RunEvent, RunKey, RunRow, RunState};
 use rekindle_ports::rows::Claimed;
 use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
 
-use super::compose::{compose, delivery_id};
+use super::compose::{Order, compose, delivery_id};
+use super::heard::Heard;
 use super::locks::{Locked, lock_free_subjects, lock_subjects};
+use super::settle::over;
 use super::shelf::Shelf;
+use super::zone::zone_of;
+use crate::engine::Inner;
 use crate::error::EngineResult;
 use crate::runs::ending;
 
@@ -30,8 +37,9 @@ pub(super) struct Walked {
 }
 
 /// Takes the runs of claims a step further, under the locks of their subjects.
-pub(super) fn walk(
+pub(super) fn advance(
     tx: &mut dyn Tx,
+    inner: Arc<Inner>,
     deliver: Arc<dyn Deliver>,
     claims: Vec<Claimed<RunKey>>,
     now: Timestamp,
@@ -53,13 +61,21 @@ pub(super) fn walk(
         let held = tx.hold_runs(&claims).await?;
         let claims: HashMap<Uuid, Claimed<RunKey>> =
             claims.into_iter().map(|claim| (claim.key.id, claim)).collect();
-        let mut walk =
-            Walk { deliver: &*deliver, locked: &locked, now, shelf: Shelf::default(), done: Done::default() };
         let running: Vec<RunRow> = held.into_iter().filter(|run| run.state == RunState::Running).collect();
-        let under_way = walk.under_way(tx, &running).await?;
+        let mut shelf = Shelf::default();
+        let mut walk = Walk {
+            inner: &inner,
+            deliver: &*deliver,
+            locked: &locked,
+            now,
+            heard: Heard::by(tx, &inner, &mut shelf, &running).await?,
+            shelf,
+            done: Done::default(),
+        };
+        let awaited = walk.awaited(tx, &running).await?;
         for run in running {
-            let claim = claims[&run.id].clone();
-            walk.on(tx, claim, run, &under_way).await?;
+            let (claim, awaited) = (claims[&run.id].clone(), awaited.get(&run.id).copied());
+            walk.on(tx, claim, run, awaited).await?;
         }
         Ok(Walked { sends: walk.done.save(tx, now).await?, busy })
     })
@@ -67,10 +83,12 @@ pub(super) fn walk(
 
 /// Runs on their way through their sequences.
 struct Walk<'a> {
+    inner: &'a Inner,
     deliver: &'a dyn Deliver,
     locked: &'a Locked,
     now: Timestamp,
     shelf: Shelf,
+    heard: Heard,
     done: Done,
 }
 
@@ -79,28 +97,24 @@ struct Walk<'a> {
 struct Done {
     /// Runs as they are now, with the claims that end.
     released: Vec<(Claimed<RunKey>, RunRow)>,
-    /// Runs whose sequence is no more.
+    /// Runs that end before their last step.
     ended: Vec<(Uuid, EndReason)>,
+    /// Runs that cannot go on, and why.
+    stuck: Vec<(Uuid, String)>,
     deliveries: Vec<DeliveryRow>,
     lines: Vec<RunEvent>,
 }
 
 impl Walk<'_> {
-    /// Messages that runs wait for, of the step before: what woke a run may have been another one,
-    /// such as an earlier message that an operator had sent again.
-    async fn under_way(&mut self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashMap<Uuid, bool>> {
-        let mut before = Vec::new();
-        for run in runs {
-            let Some(body) = self.shelf.body(tx, run).await? else {
-                continue;
-            };
-            let step = usize::try_from(run.step - 1).ok().and_then(|place| body.steps.get(place));
-            before.extend(
-                step.filter(|step| step.action.destination().is_some()).map(|step| delivery_id(run, step)),
-            );
-        }
-        let deliveries = tx.deliveries_by_id(&before).await?;
-        Ok(deliveries.into_iter().map(|it| (it.run, !it.state.is_final())).collect())
+    /// How the messages stand that runs wait for: what woke a run may have been another one, such
+    /// as an earlier message that an operator had sent again.
+    async fn awaited(&self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashMap<Uuid, DeliveryState>> {
+        let awaited = runs.iter().filter_map(|run| match &run.progress.awaits {
+            Some(Awaits::Delivery { step, visit }) => Some(delivery_id(run, step, *visit)),
+            _ => None,
+        });
+        let deliveries = tx.deliveries_by_id(&awaited.collect::<Vec<_>>()).await?;
+        Ok(deliveries.into_iter().map(|it| (it.run, it.state)).collect())
     }
 
     /// Takes one run on.
@@ -108,66 +122,152 @@ impl Walk<'_> {
         &mut self,
         tx: &mut dyn Tx,
         claim: Claimed<RunKey>,
-        run: RunRow,
-        under_way: &HashMap<Uuid, bool>,
+        mut run: RunRow,
+        awaited: Option<DeliveryState>,
     ) -> EngineResult<()> {
         let (state, body) = (self.shelf.state(tx, &run).await?, self.shelf.body(tx, &run).await?);
-        let next = match (state, body) {
-            (Some(SequenceState::Paused), _) => RunRow { next_at: Some(self.now.plus(PAUSED_LOOK)), ..run },
+        let body = match (state, body) {
+            (Some(SequenceState::Paused), _) => {
+                run.next_at = Some(self.now.plus(PAUSED_LOOK));
+                self.done.released.push((claim, run));
+                return Ok(());
+            }
             (Some(SequenceState::Archived), _) | (_, None) => {
                 self.done.ended.push((run.id, EndReason::SequenceArchived));
                 return Ok(());
             }
-            _ if under_way.get(&run.id) == Some(&true) => RunRow { next_at: None, ..run },
-            (_, Some(body)) => self.step(tx, run, &body).await?,
+            (_, Some(body)) => body,
         };
-        self.done.released.push((claim, next));
+        match awaited {
+            Some(state) if !state.is_final() => {
+                run.next_at = None;
+                self.done.released.push((claim, run));
+                return Ok(());
+            }
+            Some(state) => run.progress.delivered(outcome(state)),
+            None => {}
+        }
+        let Some(program) = self.inner.programs.of(&body) else {
+            self.done.stuck.push((run.id, "this version cannot walk through its sequence".into()));
+            return Ok(());
+        };
+        self.step(tx, claim, run, &program).await
+    }
+
+    /// Takes a run on to what it does or waits for next.
+    async fn step(
+        &mut self,
+        tx: &mut dyn Tx,
+        claim: Claimed<RunKey>,
+        mut run: RunRow,
+        program: &Program,
+    ) -> EngineResult<()> {
+        let latest = self.shelf.latest(tx, &run.trigger.funnel).await?;
+        let funnel = match &latest {
+            Some(revision) => Some(self.inner.revisions.compiled(tx, revision.head.key).await?),
+            None => None,
+        };
+        let zone = zone_of(self.locked, run.customer, &self.shelf.workspace(tx).await?.body.zone);
+        let chance = Chance {
+            key: &self.inner.experiment_key,
+            experiment: &run.sequence,
+            subject: run.customer.unwrap_or(run.trigger.subject),
+        };
+        let attributes = (self.locked.conversation_attributes(&run), self.locked.customer_attributes(&run));
+        let seen = Situation {
+            now: self.now,
+            event: self.heard.anchor(&run),
+            conversation: &attributes.0,
+            customer: &attributes.1,
+            arrivals: self.heard.since(&run),
+            zone: &zone,
+            business: funnel.as_ref().and_then(|funnel| funnel.calendar()),
+            arm: run.arm.as_str(),
+            draw: &chance,
+        };
+        let (mut place, mut progress) = (usize::try_from(run.step).unwrap_or_default(), run.progress.clone());
+        let mut notes = Vec::new();
+        let next = walk(program, &mut place, &mut progress, &seen, &mut notes);
+        let lines = notes.into_iter().map(|note| line(&run, self.now, note.kind, &note.step, note.detail));
+        self.done.lines.extend(lines);
+        run.step = place as i32;
+        run.progress = progress;
+        match next {
+            Next::At(at) => run.next_at = Some(at),
+            Next::Send(step, visit) => self.send(tx, &mut run, step, visit).await?,
+            Next::Completed => {
+                self.log(&run, "completed", "", "through the last step".into());
+                (run.state, run.next_at, run.ended_at) = (RunState::Completed, None, Some(self.now));
+            }
+            Next::Quiet => {
+                self.done.ended.push((run.id, EndReason::QuietHours));
+                return Ok(());
+            }
+            Next::Stuck(why) => {
+                self.done.stuck.push((run.id, why));
+                return Ok(());
+            }
+        }
+        self.done.released.push((claim, run));
         Ok(())
     }
 
-    /// Does a run's next step.
-    async fn step(&mut self, tx: &mut dyn Tx, mut run: RunRow, body: &Sequence) -> EngineResult<RunRow> {
-        let now = self.now;
-        let Some(step) = body.steps.get(run.step as usize) else {
-            self.log(&run, "completed", "", "through the last step".into());
-            return Ok(RunRow { state: RunState::Completed, next_at: None, ended_at: Some(now), ..run });
+    /// Writes a step's message. One that could not even be written, or is for a customer who is
+    /// held out, settles at once; else its outcome wakes the run.
+    async fn send(&mut self, tx: &mut dyn Tx, run: &mut RunRow, step: &Step, visit: u32) -> EngineResult<()> {
+        let order = Order { run, step, visit };
+        let written = compose(tx, &mut self.shelf, self.deliver, self.locked, order, self.now).await?;
+        let delivery = match (run.arm, written.state) {
+            (Arm::HeldOut, DeliveryState::Scheduled) => {
+                over(written, DeliveryState::HeldOut, "the customer is held out".into(), self.now)
+            }
+            _ => written,
         };
-        run.step += 1;
-        if let Action::Wait(span) = step.action {
-            self.log(&run, "waiting", &step.id, format!("waits {}", rekindle_core::detect::human_span(span)));
-            return Ok(RunRow { next_at: Some(now.plus(span)), ..run });
-        }
-        self.send(tx, &mut run, step).await?;
-        Ok(run)
-    }
-
-    /// Writes a step's message. One that could not even be written settles at once; else its outcome
-    /// wakes the run.
-    async fn send(&mut self, tx: &mut dyn Tx, run: &mut RunRow, step: &Step) -> EngineResult<()> {
-        let delivery = compose(tx, &mut self.shelf, self.deliver, self.locked, run, step, self.now).await?;
-        let detail = match delivery.state {
-            DeliveryState::Failed => format!("{}: {}", delivery.id, delivery.reason),
-            _ => delivery.id.clone(),
+        let (kind, detail) = match delivery.state {
+            DeliveryState::Failed => ("delivery_created", format!("{}: {}", delivery.id, delivery.reason)),
+            DeliveryState::HeldOut => ("held_out", format!("{}: {}", delivery.id, delivery.reason)),
+            _ => ("delivery_created", delivery.id.clone()),
         };
-        self.log(run, "delivery_created", &step.id, detail);
+        self.log(run, kind, &step.id, detail);
+        run.progress.awaits = Some(Awaits::Delivery { step: step.id.clone(), visit });
         run.next_at = delivery.state.is_final().then_some(self.now);
         self.done.deliveries.push(delivery);
         Ok(())
     }
 
     fn log(&mut self, run: &RunRow, kind: &str, step: &str, detail: String) {
-        let line = RunEvent { run: run.id, at: self.now, kind: kind.into(), step: step.into(), detail };
-        self.done.lines.push(line);
+        self.done.lines.push(line(run, self.now, kind, step, detail));
+    }
+}
+
+fn line(run: &RunRow, at: Timestamp, kind: &str, step: &str, detail: String) -> RunEvent {
+    RunEvent { run: run.id, at, kind: kind.into(), step: step.into(), detail }
+}
+
+/// The word by which rules know what became of a message.
+fn outcome(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Scheduled | DeliveryState::Sending => "",
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Failed => "failed",
+        DeliveryState::Suppressed => "suppressed",
+        DeliveryState::Cancelled => "cancelled",
+        DeliveryState::Expired => "expired",
+        DeliveryState::Unknown => "unknown",
+        DeliveryState::HeldOut => "held_out",
     }
 }
 
 impl Done {
     /// Writes it, runs before deliveries; whether something is to be sent.
     async fn save(self, tx: &mut dyn Tx, now: Timestamp) -> EngineResult<bool> {
+        tx.log_run(&self.lines).await?;
         ending::end(tx, &self.ended, now).await?;
+        for (run, why) in &self.stuck {
+            ending::fail(tx, *run, why, now).await?;
+        }
         tx.release_runs(&self.released).await?;
         tx.insert_deliveries(&self.deliveries).await?;
-        tx.log_run(&self.lines).await?;
-        Ok(!self.deliveries.is_empty())
+        Ok(self.deliveries.iter().any(|delivery| !delivery.state.is_final()))
     }
 }

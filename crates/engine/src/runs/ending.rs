@@ -112,5 +112,10 @@ pub(crate) fn words(reason: EndReason) -> &'static str {
         EndReason::History => "the instant had passed when the silence became known",
         EndReason::Erased => "the subject was erased",
         EndReason::Failed => "it could not be worked on",
+        EndReason::QuietHours => "quiet hours ended it",
+        EndReason::Paused => "the sequence was paused",
+        EndReason::NotStarted => "the silence came due before the sequence was started or resumed",
+        EndReason::Filtered => "the entry filter did not let it in",
+        EndReason::CoolDown => "there was a run of the sequence not long before",
     }
 }

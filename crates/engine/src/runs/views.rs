@@ -1,9 +1,10 @@
 //! Runs and deliveries as people see them: with names, steps and reasons.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rekindle_core::mark::{Mark, MarkKey};
-use rekindle_core::sequence::Sequence;
+use rekindle_core::sequence::Program;
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{AttemptRow, DeliveryRow, RunRow, RunState};
 use rekindle_ports::rows::NameKind;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::marks;
 use crate::error::EngineResult;
+use crate::sequences::programs::Programs;
 
 /// A run with what its row only refers to.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,30 +45,34 @@ pub struct DeliveryView {
 }
 
 /// The view of one run.
-pub(super) async fn of_run(tx: &mut dyn Tx, row: RunRow) -> EngineResult<RunView> {
-    let mut views = of_runs(tx, vec![row]).await?;
+pub(super) async fn of_run(tx: &mut dyn Tx, programs: &Programs, row: RunRow) -> EngineResult<RunView> {
+    let mut views = of_runs(tx, programs, vec![row]).await?;
     // One row gives one view.
     Ok(views.remove(0))
 }
 
 /// Views of runs, in their order.
-pub(super) async fn of_runs(tx: &mut dyn Tx, rows: Vec<RunRow>) -> EngineResult<Vec<RunView>> {
+pub(super) async fn of_runs(
+    tx: &mut dyn Tx,
+    programs: &Programs,
+    rows: Vec<RunRow>,
+) -> EngineResult<Vec<RunView>> {
     let names = Names::of(tx, rows.iter().map(|run| (run.conversation, run.customer))).await?;
     let marks: HashMap<MarkKey, Mark> =
         marks(tx, &rows).await?.into_iter().map(|mark| (mark.key.clone(), mark)).collect();
-    let mut bodies: HashMap<(String, i32), Option<Sequence>> = HashMap::new();
+    let mut bodies: HashMap<(String, i32), Option<Arc<Program>>> = HashMap::new();
     let mut views = Vec::with_capacity(rows.len());
     for run in rows {
         let key = (run.sequence.clone(), run.sequence_revision);
         if !bodies.contains_key(&key) {
             let body = tx.sequence_revision(&key.0, key.1).await?;
-            bodies.insert(key.clone(), body);
+            bodies.insert(key.clone(), body.and_then(|body| programs.of(&body)));
         }
         let mark = marks.get(&run.trigger).cloned();
         views.push(RunView {
             conversation: names.conversation(run.conversation),
             customer: names.customer(run.customer),
-            current_step: current_step(&run, bodies.get(&key).and_then(Option::as_ref)),
+            current_step: current_step(&run, bodies.get(&key).and_then(Option::as_deref)),
             funnel_revision: mark.as_ref().and_then(|mark| i32::try_from(mark.revision).ok()),
             mark,
             run,
@@ -92,14 +98,16 @@ pub(super) async fn of_deliveries(
     Ok(views.collect())
 }
 
-/// A run that awaits its delivery is still at the step before.
-fn current_step(run: &RunRow, body: Option<&Sequence>) -> String {
+/// The step that a run waits in, or comes to next.
+fn current_step(run: &RunRow, program: Option<&Program>) -> String {
     if run.state != RunState::Running {
         return String::new();
     }
-    let place = if run.next_at.is_none() { run.step - 1 } else { run.step };
-    let step = body.and_then(|body| body.steps.get(usize::try_from(place).ok()?));
-    step.map(|step| step.id.clone()).unwrap_or_default()
+    if let Some(awaits) = &run.progress.awaits {
+        return awaits.step().to_owned();
+    }
+    let step = program.and_then(|program| program.step_at(usize::try_from(run.step).ok()?));
+    step.unwrap_or_default().to_owned()
 }
 
 /// Names of the subjects of a list.

@@ -1,9 +1,9 @@
 //! What a definition may say: what can be seen in it, its templates, and what it names.
 
-use rekindle_core::funnel::Stage;
+use rekindle_core::funnel::{Stage, TimeBasis};
 use rekindle_core::mark::MarkKind;
 use rekindle_core::sequence::validate::{STEPS, validate};
-use rekindle_core::sequence::{Action, Sequence, Step};
+use rekindle_core::sequence::{Action, Sequence, Step, Wait};
 use rekindle_core::violation::{Violation, Violations, quoted};
 use rekindle_ports::deliver::TemplateKind;
 use rekindle_ports::resources::{DestinationKind, DestinationRow};
@@ -21,10 +21,10 @@ pub(crate) async fn check(
 ) -> EngineResult<()> {
     let mut found = Violations::new();
     validate(sequence, &mut found);
-    for (place, step) in bounded(sequence) {
+    for (path_of_step, step) in bounded(sequence) {
         for (field, source, kind) in templates(&step.action) {
             if let Err(error) = deliver.check_template(source, kind) {
-                found.add(&path(place, &step.action, field), error.message);
+                found.add(&path(&path_of_step, &step.action, field), error.message);
             }
         }
     }
@@ -38,9 +38,9 @@ pub(crate) async fn check(
     if violations.is_empty() { Ok(()) } else { Err(EngineError::invalid(Invalid::Sequence, violations)) }
 }
 
-/// The steps that are looked at one by one, with their places: no more than a sequence may have.
-fn bounded(sequence: &Sequence) -> impl Iterator<Item = (usize, &Step)> {
-    sequence.steps.iter().enumerate().take(*STEPS.end())
+/// The steps that are looked at one by one, with their paths: no more than a sequence may have.
+fn bounded(sequence: &Sequence) -> impl Iterator<Item = (String, &Step)> {
+    sequence.each_step().into_iter().take(*STEPS.end())
 }
 
 /// What a definition names that is not there, or is not what the definition needs.
@@ -50,6 +50,12 @@ pub(crate) async fn unmet(tx: &mut dyn Tx, sequence: &Sequence) -> EngineResult<
     match funnels::view(tx, &trigger.funnel, None).await {
         Ok(view) => {
             let stages = &view.revision.body.stages;
+            let has_hours = view.revision.body.calendar.is_some();
+            for (path_of_step, step) in bounded(sequence) {
+                let lacks_hours = is_in_business_time(&step.action) && !has_hours;
+                let field = path(&path_of_step, &step.action, "basis");
+                unmet.require(!lacks_hours, &field, "the funnel has no calendar");
+            }
             match stages.iter().find(|stage| stage.id == trigger.stage) {
                 Some(stage) => unmet.require(has_rule(stage, trigger.on), "trigger.on", lacks(trigger.on)),
                 None => {
@@ -62,11 +68,11 @@ pub(crate) async fn unmet(tx: &mut dyn Tx, sequence: &Sequence) -> EngineResult<
         }
         Err(error) => return Err(error),
     }
-    for (place, step) in bounded(sequence) {
+    for (path_of_step, step) in bounded(sequence) {
         let Some(id) = step.action.destination() else {
             continue;
         };
-        let field = path(place, &step.action, "destination");
+        let field = path(&path_of_step, &step.action, "destination");
         match tx.destination(id).await? {
             None => unmet.add(&field, format!("there is no destination {id:?}")),
             Some(row) => unmet.require(fits(&step.action, &row), &field, misfit(&step.action)),
@@ -94,7 +100,6 @@ pub(crate) fn lacks(on: MarkKind) -> &'static str {
 /// The templates of an action: field, source and kind; those that are not given are left out.
 pub(super) fn templates(action: &Action) -> Vec<(&'static str, &str, TemplateKind)> {
     let all = match action {
-        Action::Wait(_) => Vec::new(),
         Action::SendEmail(email) => vec![
             ("subject", email.subject.as_str(), TemplateKind::Subject),
             ("text", &email.text, TemplateKind::Text),
@@ -102,13 +107,18 @@ pub(super) fn templates(action: &Action) -> Vec<(&'static str, &str, TemplateKin
             ("to", &email.to, TemplateKind::Address),
         ],
         Action::CallWebhook(webhook) => vec![("body", webhook.body.as_str(), TemplateKind::Json)],
+        _ => Vec::new(),
     };
     all.into_iter().filter(|(_, source, _)| !source.is_empty()).collect()
 }
 
 /// Path of a field of a step, such as `steps[1].sendEmail.subject`.
-pub(super) fn path(place: usize, action: &Action, field: &str) -> String {
-    format!("steps[{place}].{}.{field}", action.field())
+pub(super) fn path(step: &str, action: &Action, field: &str) -> String {
+    format!("{step}.{}.{field}", action.field())
+}
+
+fn is_in_business_time(action: &Action) -> bool {
+    matches!(action, Action::Wait(Wait { basis: TimeBasis::Business, .. }))
 }
 
 fn fits(action: &Action, destination: &DestinationRow) -> bool {

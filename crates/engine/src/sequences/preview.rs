@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rekindle_core::Timestamp;
+use rekindle_core::funnel::TimeBasis;
 use rekindle_core::mark::{MarkKey, MarkKind};
 use rekindle_core::scope::Scope;
-use rekindle_core::sequence::{Action, Step};
+use rekindle_core::sequence::arm::Arm;
+use rekindle_core::sequence::{Action, Progress, Step, Wait};
 use rekindle_core::time::HOUR;
 use rekindle_core::violation::Violation;
 use rekindle_ports::ledger::{Message, RunRow, RunState};
@@ -43,6 +45,8 @@ pub struct PreviewedMessage {
     pub step: String,
     /// Waits before it, added up; microseconds of wall time.
     pub wall_delay: i64,
+    /// The same in business time.
+    pub business_delay: i64,
     /// Address of the recipient, or the endpoint.
     pub recipient: String,
     /// Subject of a mail.
@@ -103,7 +107,7 @@ impl Desk {
             locked.conversation(conversation).and_then(|row| row.owner.as_ref().map(|(owner, _)| *owner));
         let run = imagined(tx, &sequence, conversation, customer.or(owner), now).await?;
         let mut destinations = HashMap::new();
-        for id in sequence.body.steps.iter().filter_map(|step| step.action.destination()) {
+        for id in sequence.body.each_step().iter().filter_map(|(_, step)| step.action.destination()) {
             if let Some(row) = tx.destination(id).await? {
                 destinations.insert(id.to_owned(), row);
             }
@@ -122,17 +126,44 @@ impl Desk {
     }
 
     fn write(&self, deliver: &dyn Deliver) -> Vec<PreviewedMessage> {
-        let (mut wall_delay, mut messages) = (0, Vec::new());
-        for (place, step) in self.sequence.body.steps.iter().enumerate() {
-            match &step.action {
-                Action::Wait(span) => wall_delay += span,
-                _ => messages.push(PreviewedMessage { wall_delay, ..self.message(deliver, place, step) }),
-            }
-        }
+        let mut messages = Vec::new();
+        self.write_block(deliver, "steps", &self.sequence.body.steps, Delays::default(), &mut messages);
         messages
     }
 
-    fn message(&self, deliver: &dyn Deliver, place: usize, step: &Step) -> PreviewedMessage {
+    /// Writes the messages of a block of steps, with every way and one round of every repetition;
+    /// the waits of a run that goes straight on behind it.
+    fn write_block(
+        &self,
+        deliver: &dyn Deliver,
+        path: &str,
+        steps: &[Step],
+        mut delays: Delays,
+        messages: &mut Vec<PreviewedMessage>,
+    ) -> Delays {
+        for (place, step) in steps.iter().enumerate() {
+            let here = format!("{path}[{place}]");
+            match &step.action {
+                Action::Wait(wait) => delays.add(*wait),
+                Action::SendEmail(_) | Action::CallWebhook(_) => {
+                    let Delays { wall: wall_delay, business: business_delay } = delays;
+                    let message = self.message(deliver, &here, step);
+                    messages.push(PreviewedMessage { wall_delay, business_delay, ..message });
+                }
+                action => {
+                    let mut behind = delays;
+                    for (block, inner) in action.blocks() {
+                        let path = format!("{here}.{}.{block}", action.field());
+                        behind = behind.max(self.write_block(deliver, &path, inner, delays, messages));
+                    }
+                    delays = behind;
+                }
+            }
+        }
+        delays
+    }
+
+    fn message(&self, deliver: &dyn Deliver, place: &str, step: &Step) -> PreviewedMessage {
         let mut preview = PreviewedMessage { step: step.id.clone(), ..PreviewedMessage::default() };
         for (field, source, kind) in templates(&step.action) {
             match deliver.render(source, kind, &self.context) {
@@ -147,7 +178,7 @@ impl Desk {
     }
 
     /// Puts the message together as the runner does.
-    fn assemble(&self, deliver: &dyn Deliver, place: usize, step: &Step, preview: &mut PreviewedMessage) {
+    fn assemble(&self, deliver: &dyn Deliver, place: &str, step: &Step, preview: &mut PreviewedMessage) {
         let field = |field| path(place, &step.action, field);
         let id = step.action.destination().unwrap_or_default();
         let Some(destination) = self.destinations.get(id) else {
@@ -157,6 +188,7 @@ impl Desk {
             deliver,
             run: &self.run,
             step,
+            visit: 1,
             now: self.now,
             workspace: &self.workspace,
             workspace_key: self.workspace_key,
@@ -167,7 +199,23 @@ impl Desk {
         match written.and_then(|(to, message)| deliver.check_message(&message).map(|()| (to, message))) {
             Ok((to, Message::Webhook { body })) => (preview.recipient, preview.body) = (to, body),
             Ok((to, Message::Email { .. })) => preview.recipient = to,
-            Err(error) => preview.wrong(format!("steps[{place}].{}", step.action.field()), error),
+            Err(error) => preview.wrong(format!("{place}.{}", step.action.field()), error),
+        }
+    }
+}
+
+/// Waits added up; of several ways the longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Delays {
+    wall: i64,
+    business: i64,
+}
+
+impl Delays {
+    fn add(&mut self, wait: Wait) {
+        match wait.basis {
+            TimeBasis::Wall => self.wall += wait.span,
+            TimeBasis::Business => self.business += wait.span,
         }
     }
 }
@@ -241,7 +289,9 @@ async fn imagined(
         noticed_at: now,
         state: RunState::Running,
         end_reason: None,
+        arm: Arm::Treated,
         step: 0,
+        progress: Progress::default(),
         next_at: None,
         created_at: now,
         ended_at: None,

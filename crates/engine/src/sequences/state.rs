@@ -127,14 +127,14 @@ async fn obstacles(tx: &mut dyn Tx, row: &SequenceRow) -> EngineResult<Option<St
     let mut found: Vec<String> =
         unmet.into_iter().map(|violation| format!("{}: {}", violation.field, violation.message)).collect();
     let workspace = tx.workspace().await?;
-    for (place, step) in row.body.steps.iter().enumerate() {
+    for (path, step) in row.body.each_step() {
         let Some(id) = step.action.destination() else {
             continue;
         };
         let Some(destination) = tx.destination(id).await? else {
             continue;
         };
-        let field = definition::path(place, &step.action, "destination");
+        let field = definition::path(&path, &step.action, "destination");
         if destination.disabled.is_some() {
             found.push(format!("{field}: the destination {id:?} is disabled"));
         }

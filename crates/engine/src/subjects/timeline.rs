@@ -92,7 +92,7 @@ pub struct SilenceLine {
 }
 
 /// A line of a run's ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunLine {
     /// The run.
     pub run: RunRow,

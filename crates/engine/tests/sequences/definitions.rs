@@ -1,7 +1,7 @@
 //! What a definition may say, what stands in the way of its start, and what it would send.
 
 use rekindle_core::mark::MarkKind;
-use rekindle_core::sequence::{Action, CallWebhook, SendEmail, SequenceState};
+use rekindle_core::sequence::{Action, CallWebhook, SendEmail, SequenceState, Wait};
 use rekindle_core::time::HOUR;
 use rekindle_engine::sequences::{PreviewData, SequenceChange};
 use rekindle_engine::workspace::WorkspaceChange;
@@ -20,7 +20,7 @@ async fn a_wrong_definition_is_refused_whole_with_every_field() {
         let mut wrong = nudge();
         wrong.trigger.on = MarkKind::Abandoned;
         wrong.steps = vec![
-            step("a", Action::Wait(0)),
+            step("a", Action::Wait(Wait::wall(0))),
             step("b", Action::SendEmail(SendEmail { subject: "{{ never".into(), ..email() })),
             step("c", Action::SendEmail(SendEmail { destination: "hook".into(), ..email() })),
             step("d", Action::CallWebhook(CallWebhook { destination: "nowhere".into(), ..webhook() })),

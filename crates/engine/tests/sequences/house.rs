@@ -11,9 +11,7 @@ use rekindle_core::funnel::{Funnel, OwedBy};
 use rekindle_core::ingest::NewEvent;
 use rekindle_core::mark::MarkKind;
 use rekindle_core::scope::Scope;
-use rekindle_core::sequence::{
-    Action, CallWebhook, MessageClass, SendEmail, Sequence, Step, Trigger, UnknownPolicy,
-};
+use rekindle_core::sequence::{Action, CallWebhook, SendEmail, Sequence, Step, Trigger, UnknownPolicy, Wait};
 use rekindle_core::time::{HOUR, SECOND};
 use rekindle_core::violation::Violation;
 use rekindle_engine::destinations::DestinationDraft;
@@ -66,6 +64,7 @@ impl House {
             minter: Arc::new(SeededMinter::new(seed)),
             deliver: Arc::clone(&deliver),
             tracker: TaskTracker::new(),
+            experiment_key: [7; 32],
             options: Options::default(),
         });
         let lease = Lease { owner: format!("replica-{seed}"), ttl };
@@ -216,9 +215,9 @@ pub fn support() -> Funnel {
 /// An hour, a mail, an hour, a call.
 pub fn nudge() -> Sequence {
     sequence(vec![
-        step("patience", Action::Wait(HOUR)),
+        step("patience", Action::Wait(Wait::wall(HOUR))),
         step("ask", Action::SendEmail(email())),
-        step("more-patience", Action::Wait(HOUR)),
+        step("more-patience", Action::Wait(Wait::wall(HOUR))),
         step("tell", Action::CallWebhook(webhook())),
     ])
 }
@@ -226,15 +225,15 @@ pub fn nudge() -> Sequence {
 pub fn sequence(steps: Vec<Step>) -> Sequence {
     Sequence {
         display_name: "Nudge".into(),
-        trigger: Trigger {
-            funnel: "support".into(),
-            stage: "answered".into(),
-            on: MarkKind::Stalled,
-            owed_by: OwedBy::Anyone,
-        },
-        steps,
-        max_delay: HOUR,
-        class: MessageClass::Marketing,
+        ..Sequence::new(
+            Trigger {
+                funnel: "support".into(),
+                stage: "answered".into(),
+                on: MarkKind::Stalled,
+                owed_by: OwedBy::Anyone,
+            },
+            steps,
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rekindle_core::sequence::{Action, SendEmail, Sequence, UnknownPolicy};
+use rekindle_core::sequence::{Action, SendEmail, Sequence, UnknownPolicy, Wait};
 use rekindle_core::time::SECOND;
 use rekindle_engine::runs::{LedgerQuery, Resolution};
 use rekindle_engine::suppressions::{NewSuppression, SuppressionQuery};
@@ -165,7 +165,7 @@ async fn a_parked_message_is_not_sent_again_after_the_customer_came_back() {
         let parked = SendEmail { unknown: UnknownPolicy::Park, ..email() };
         let steps = vec![
             step("ask", Action::SendEmail(parked)),
-            step("patience", Action::Wait(rekindle_core::time::DAY)),
+            step("patience", Action::Wait(Wait::wall(rekindle_core::time::DAY))),
         ];
         let house = House::with(&database, sequence(steps)).await;
         house.courier.answer(unknown());

@@ -55,7 +55,7 @@ async fn a_message_that_waits_for_a_retry_waits_out_a_pause() {
 }
 
 #[tokio::test]
-async fn a_stall_during_a_pause_starts_nothing() {
+async fn a_stall_during_a_pause_starts_nothing_and_is_on_record() {
     for database in databases().await {
         let house = House::furnished(&database).await;
         house.answer_ann().await;
@@ -63,7 +63,9 @@ async fn a_stall_during_a_pause_starts_nothing() {
         house.go(600).await;
         house.engine.resume_sequence(house.scope, "nudge").await.expect("paused");
         house.go(100_000).await;
-        assert!(house.runs().await.is_empty());
+        assert!(house.courier.sent().is_empty());
+        let run = house.the_run().await.run;
+        assert_eq!((run.state, run.end_reason), (RunState::Skipped, Some(EndReason::Paused)));
     }
 }
 

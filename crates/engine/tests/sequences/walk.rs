@@ -139,7 +139,7 @@ async fn a_stall_that_is_noticed_too_late_is_skipped_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_stall_from_before_the_start_starts_nothing() {
+async fn a_stall_from_before_the_start_starts_nothing_and_is_on_record() {
     for database in databases().await {
         let house = House::bare(&database);
         house.furnish().await;
@@ -153,6 +153,8 @@ async fn a_stall_from_before_the_start_starts_nothing() {
         house.engine.start_sequence(house.scope, "nudge", None).await.expect("startable");
         house.go(700).await;
         house.go(100_000).await;
-        assert!(house.runs().await.is_empty());
+        assert!(house.courier.sent().is_empty());
+        let run = house.the_run().await.run;
+        assert_eq!((run.state, run.end_reason), (RunState::Skipped, Some(EndReason::NotStarted)));
     }
 }

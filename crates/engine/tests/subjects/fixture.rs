@@ -10,7 +10,7 @@ use rekindle_core::mark::MarkKind;
 use rekindle_core::metrics::{BreakdownSpec, Period};
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::{
-    Action, MessageClass, SendEmail, Sequence, SequenceState, Step, Trigger, UnknownPolicy,
+    Action, SendEmail, Sequence, SequenceState, Step, Trigger, UnknownPolicy, Wait,
 };
 use rekindle_core::time::HOUR;
 use rekindle_core::value::{Properties, Value};
@@ -229,25 +229,22 @@ fn sequence(id: &str, wait: i64) -> SequenceRow {
     };
     let mut steps = vec![Step { id: "mail".into(), action: Action::SendEmail(email) }];
     if wait > 0 {
-        steps.insert(0, Step { id: "wait".into(), action: Action::Wait(wait) });
+        steps.insert(0, Step { id: "wait".into(), action: Action::Wait(Wait::wall(wait)) });
     }
     SequenceRow {
         id: id.into(),
         revision: 1,
         etag: String::new(),
         state: SequenceState::Active,
-        body: Sequence {
-            display_name: String::new(),
-            trigger: Trigger {
+        body: Sequence::new(
+            Trigger {
                 funnel: DESK.into(),
                 stage: "s2".into(),
                 on: MarkKind::Stalled,
                 owed_by: OwedBy::Anyone,
             },
             steps,
-            max_delay: HOUR,
-            class: MessageClass::Marketing,
-        },
+        ),
         created_at: at(0),
         updated_at: at(0),
         started_at: Some(at(0)),

@@ -11,7 +11,7 @@ use crate::error::StoreResult;
 use crate::ledger::{
     AttemptRow, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
 };
-use crate::rows::{Claimed, JourneyRow, Lease};
+use crate::rows::{Claimed, JourneyRow, Lease, NameKind};
 
 /// The detector's ledger.
 #[async_trait]
@@ -37,6 +37,17 @@ pub trait Runs {
 
     /// Runs that go on, of these subjects.
     async fn open_runs(&mut self, subjects: &[Uuid]) -> StoreResult<Vec<RunRow>>;
+
+    /// Runs that go on, about these customers or their conversations.
+    async fn open_runs_of_customers(&mut self, customers: &[Uuid]) -> StoreResult<Vec<RunRow>>;
+
+    /// When each of these subjects last had a run of a sequence that began.
+    async fn last_runs(
+        &mut self,
+        sequence: &str,
+        kind: NameKind,
+        subjects: &[Uuid],
+    ) -> StoreResult<HashMap<Uuid, Timestamp>>;
 
     /// A run.
     async fn run(&mut self, id: Uuid) -> StoreResult<Option<RunRow>>;
@@ -79,6 +90,9 @@ pub trait Runs {
 
     /// Lets runs that await a delivery go on.
     async fn wake_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
+
+    /// Lets runs that wait for their time go on now, if that is earlier.
+    async fn hasten_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
 
     /// Writes ledger lines.
     async fn log_run(&mut self, events: &[RunEvent]) -> StoreResult<()>;

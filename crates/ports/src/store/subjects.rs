@@ -52,6 +52,9 @@ pub trait Subjects {
     /// Writes conversations' rows.
     async fn save_conversations(&mut self, rows: &[ConversationRow]) -> StoreResult<()>;
 
+    /// These events, as far as they are stored.
+    async fn events_by_id(&mut self, ids: &[String]) -> StoreResult<Vec<Event>>;
+
     /// All events of conversations, with the conversation, in stream order.
     async fn conversation_events(&mut self, keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
 

@@ -20,6 +20,8 @@ use crate::serve::Running;
 use crate::sink::Inbox;
 use crate::wire::causes;
 
+mod stories;
+
 /// Rows shown of each list.
 const ROWS: usize = 8;
 
@@ -42,7 +44,7 @@ pub async fn closing(running: &Running, scope: Scope, inbox: &Inbox) -> Result<(
     facts.stalled();
     facts.sent(inbox);
     facts.returned();
-    Ok(())
+    stories::tell(running, &facts).await
 }
 
 /// Says where everything is, and what to try.
@@ -92,6 +94,8 @@ async fn figures(running: &Running) -> Result<v1::QueryFunnelResponse, Failure> 
 struct Facts {
     runs: Vec<RunRow>,
     deliveries: Vec<DeliveryRow>,
+    /// What happened in each run, by kind.
+    lines: HashMap<Uuid, Vec<String>>,
     names: HashMap<Uuid, String>,
 }
 
@@ -102,9 +106,14 @@ impl Facts {
                 Box::pin(async move {
                     let runs = tx.runs(&LedgerFilter::default(), 1_000).await?;
                     let deliveries = tx.deliveries(&LedgerFilter::default(), 1_000).await?;
+                    let mut lines: HashMap<Uuid, Vec<String>> = HashMap::new();
+                    for run in &runs {
+                        let log = tx.run_log(run.id).await?;
+                        lines.insert(run.id, log.into_iter().map(|line| line.kind).collect());
+                    }
                     let keys: Vec<Uuid> = runs.iter().filter_map(|run| run.conversation).collect();
                     let names = tx.names(NameKind::Conversation, &keys).await?;
-                    Ok(Self { runs, deliveries, names })
+                    Ok(Self { runs, deliveries, lines, names })
                 })
             })
             .await

@@ -54,8 +54,7 @@ pub fn to_attempt(row: &AttemptRow) -> v1::DeliveryAttempt {
 pub fn states(state: v1::delivery::State) -> Vec<DeliveryState> {
     use v1::delivery::State;
     match state {
-        // Nothing is held out yet; a filter for it finds nothing, which no state says.
-        State::Unspecified | State::HeldOut => Vec::new(),
+        State::Unspecified => Vec::new(),
         State::Scheduled => vec![DeliveryState::Scheduled],
         State::Sending => vec![DeliveryState::Sending],
         State::Delivered => vec![DeliveryState::Delivered],
@@ -64,6 +63,7 @@ pub fn states(state: v1::delivery::State) -> Vec<DeliveryState> {
         State::Cancelled => vec![DeliveryState::Cancelled],
         State::Expired => vec![DeliveryState::Expired],
         State::Unknown => vec![DeliveryState::Unknown],
+        State::HeldOut => vec![DeliveryState::HeldOut],
     }
 }
 
@@ -97,6 +97,7 @@ fn to_state(state: DeliveryState) -> v1::delivery::State {
         DeliveryState::Cancelled => v1::delivery::State::Cancelled,
         DeliveryState::Expired => v1::delivery::State::Expired,
         DeliveryState::Unknown => v1::delivery::State::Unknown,
+        DeliveryState::HeldOut => v1::delivery::State::HeldOut,
     }
 }
 

@@ -31,7 +31,7 @@ pub fn to_previewed(message: PreviewedMessage) -> v1::PreviewedMessage {
     v1::PreviewedMessage {
         step: message.step,
         wall_delay: Some(time::to_duration(message.wall_delay)),
-        business_delay: Some(time::to_duration(0)),
+        business_delay: Some(time::to_duration(message.business_delay)),
         recipient: if is_mail { masked(&message.recipient) } else { String::new() },
         subject: message.subject,
         text: message.text,

@@ -1,6 +1,7 @@
 //! Runs of sequences, and what happened in them.
 
-use rekindle_engine::runs::RunView;
+use rekindle_core::sequence::arm::Arm;
+use rekindle_engine::runs::{RunView, Statement};
 use rekindle_ports::ledger::{EndReason, RunEvent, RunRow, RunState};
 use rekindle_proto::v1;
 
@@ -23,6 +24,7 @@ pub fn to_run(view: &RunView) -> v1::Run {
         next_time: row.next_at.map(time::to_instant),
         create_time: Some(time::to_instant(row.created_at)),
         end_time: row.ended_at.map(time::to_instant),
+        arm: to_arm(row.arm).into(),
     }
 }
 
@@ -36,6 +38,22 @@ pub fn to_run_event(event: &RunEvent, index: i64) -> v1::RunEvent {
         step: event.step.clone(),
         delivery: named(Collection::Deliveries, delivery_of(event)),
         detail: event.detail.clone(),
+    }
+}
+
+/// A sentence of a story.
+pub fn to_statement(told: &Statement) -> v1::Statement {
+    let some = |collection: Collection, id: &str| named(collection, (!id.is_empty()).then_some(id));
+    let input =
+        |(key, value): &(&str, String)| v1::statement::Input { key: (*key).into(), value: value.clone() };
+    v1::Statement {
+        time: Some(time::to_instant(told.at)),
+        run: told.run.map(|run| Collection::Runs.name(&run.to_string())).unwrap_or_default(),
+        sequence: some(Collection::Sequences, &told.sequence),
+        step: told.step.clone(),
+        delivery: some(Collection::Deliveries, &told.delivery),
+        text: told.text.clone(),
+        inputs: told.inputs.iter().map(input).collect(),
     }
 }
 
@@ -89,8 +107,16 @@ fn to_trigger(view: &RunView) -> v1::RunTrigger {
 
 /// Lines about a delivery begin with its id.
 fn delivery_of(event: &RunEvent) -> Option<&str> {
-    let about_one = matches!(event.kind.as_str(), "delivery_created" | "delivery_settled" | "resolved");
+    let about_one =
+        matches!(event.kind.as_str(), "delivery_created" | "delivery_settled" | "held_out" | "resolved");
     about_one.then(|| event.detail.split(':').next()).flatten()
+}
+
+fn to_arm(arm: Arm) -> v1::Arm {
+    match arm {
+        Arm::Treated => v1::Arm::Treated,
+        Arm::HeldOut => v1::Arm::HeldOut,
+    }
 }
 
 fn to_end_reason(reason: EndReason) -> v1::RunEndReason {
@@ -105,6 +131,11 @@ fn to_end_reason(reason: EndReason) -> v1::RunEndReason {
         EndReason::History => v1::RunEndReason::History,
         EndReason::Erased => v1::RunEndReason::Erased,
         EndReason::Failed => v1::RunEndReason::Failed,
+        EndReason::QuietHours => v1::RunEndReason::QuietHours,
+        EndReason::Paused => v1::RunEndReason::SequencePaused,
+        EndReason::NotStarted => v1::RunEndReason::NotStarted,
+        EndReason::Filtered => v1::RunEndReason::Filtered,
+        EndReason::CoolDown => v1::RunEndReason::CoolDown,
     }
 }
 
@@ -125,6 +156,14 @@ fn to_kind(word: &str) -> v1::run_event::Kind {
         "retargeted" => Kind::Retargeted,
         "resolved" => Kind::Resolved,
         "overtaken" => Kind::Overtaken,
+        "branched" => Kind::Branched,
+        "repeated" => Kind::Repeated,
+        "met" => Kind::Met,
+        "timed_out" => Kind::TimedOut,
+        "deferred" => Kind::Deferred,
+        "left_out" => Kind::LeftOut,
+        "held_out" => Kind::HeldOut,
+        "ended_here" => Kind::EndedHere,
         _ => Kind::Unspecified,
     }
 }

@@ -1,9 +1,9 @@
 //! Sequences: trigger, steps, and what is known of the present revision.
 
-use rekindle_core::funnel::TimeBasis;
 use rekindle_core::mark::MarkKind;
+use rekindle_core::sequence::arm::PARTS;
 use rekindle_core::sequence::{
-    Action, CallWebhook, MessageClass, SendEmail, Sequence, SequenceState, Step, Trigger, UnknownPolicy,
+    MessageClass, QuietHours, QuietPolicy, ReentryPer, ReentryRule, Sequence, SequenceState, Trigger,
 };
 use rekindle_core::time::{DAY, HOUR};
 use rekindle_core::violation::{Violation, Violations};
@@ -11,13 +11,14 @@ use rekindle_ports::resources::SequenceRow;
 use rekindle_proto::v1;
 
 use super::path::{each, named, within};
+use super::step::{step, to_step};
 use super::{choice, time};
 use crate::name::Collection;
 
 /// Longest delay after which a silence still starts a run, in microseconds.
 const LONGEST_DELAY: i64 = 30 * DAY;
-/// Longest wait, in microseconds.
-const LONGEST_WAIT: i64 = 366 * DAY;
+/// How long a mail waits for quiet hours to end where nothing is said, in microseconds.
+const USUAL_DEFERRAL: i64 = 3 * DAY;
 
 /// Reads a definition. Output-only fields are ignored; the name for people is `id` unless the
 /// message says otherwise.
@@ -30,6 +31,13 @@ pub fn sequence(message: &v1::Sequence, id: &str) -> Result<Sequence, Vec<Violat
         steps: each(&message.steps, "steps", &mut v, step),
         max_delay: max_delay(message.max_delay.as_ref(), &mut v),
         class: class(message.message_class, &mut v),
+        quiet: message
+            .quiet_hours
+            .as_ref()
+            .map(|quiet| within(&mut v, "quietHours", |v| quiet_hours(quiet, v))),
+        holdout: holdout(message.holdout, &mut v),
+        entry: message.entry_filter.clone(),
+        reentry: message.reentry.as_ref().map(|rule| within(&mut v, "reentry", |v| reentry(rule, v))),
     };
     v.into_result(read)
 }
@@ -65,6 +73,10 @@ pub fn to_definition(sequence: &Sequence) -> v1::Sequence {
             MessageClass::Transactional => v1::MessageClass::Transactional,
         }
         .into(),
+        quiet_hours: sequence.quiet.as_ref().map(to_quiet_hours),
+        holdout: f64::from(sequence.holdout) / f64::from(PARTS),
+        entry_filter: sequence.entry.clone(),
+        reentry: sequence.reentry.map(to_reentry),
         ..v1::Sequence::default()
     }
 }
@@ -102,99 +114,77 @@ fn class(number: i32, v: &mut Violations) -> MessageClass {
     }
 }
 
-fn step(message: &v1::Step, v: &mut Violations) -> Step {
-    let unknown = unknown(message.unknown_outcome, v);
-    let action = match &message.action {
-        Some(v1::step::Action::Wait(wait)) => Action::Wait(within(v, "wait", |v| waiting(wait, v))),
-        Some(v1::step::Action::SendEmail(mail)) => {
-            Action::SendEmail(within(v, "sendEmail", |v| send_email(mail, unknown, v)))
-        }
-        Some(v1::step::Action::CallWebhook(call)) => {
-            Action::CallWebhook(within(v, "callWebhook", |v| call_webhook(call, unknown, v)))
-        }
-        None => {
-            v.add("", "takes wait, sendEmail or callWebhook");
-            Action::Wait(0)
-        }
-    };
-    Step { id: message.id.clone(), action }
-}
-
-fn waiting(message: &v1::Wait, v: &mut Violations) -> i64 {
-    if choice::basis(message.basis, "basis", v) == TimeBasis::Business {
-        v.add("basis", "waits are measured in wall time for now");
-    }
-    let span = message.duration.as_ref().and_then(|span| time::duration(span, "duration", v));
-    let fits = span.is_some_and(|span| (1..=LONGEST_WAIT).contains(&span));
-    v.require(fits, "duration", "takes a duration above 0 and of at most a year");
-    span.unwrap_or_default()
-}
-
-fn send_email(message: &v1::SendEmail, unknown: UnknownPolicy, v: &mut Violations) -> SendEmail {
-    SendEmail {
-        destination: Collection::Destinations.parse_within(&message.destination, "destination", v),
-        subject: message.subject.clone(),
-        text: message.text.clone(),
-        html: message.html.clone(),
-        to: message.to.clone(),
-        unknown,
+fn quiet_hours(message: &v1::QuietHours, v: &mut Violations) -> QuietHours {
+    use v1::quiet_hours::Policy;
+    let span = message.max_deferral.as_ref();
+    QuietHours {
+        hours: message.hours.clone(),
+        holidays: message.holidays.clone(),
+        policy: match choice::known(message.policy, "policy", v) {
+            Policy::Unspecified | Policy::Defer => QuietPolicy::Defer,
+            Policy::Skip => QuietPolicy::Skip,
+            Policy::Abort => QuietPolicy::Abort,
+        },
+        max_deferral: span.and_then(|span| time::duration(span, "maxDeferral", v)).unwrap_or(USUAL_DEFERRAL),
     }
 }
 
-fn call_webhook(message: &v1::CallWebhook, unknown: UnknownPolicy, v: &mut Violations) -> CallWebhook {
-    CallWebhook {
-        destination: Collection::Destinations.parse_within(&message.destination, "destination", v),
-        body: message.body.clone(),
-        unknown,
+fn to_quiet_hours(quiet: &QuietHours) -> v1::QuietHours {
+    use v1::quiet_hours::Policy;
+    v1::QuietHours {
+        hours: quiet.hours.clone(),
+        holidays: quiet.holidays.clone(),
+        policy: match quiet.policy {
+            QuietPolicy::Defer => Policy::Defer,
+            QuietPolicy::Skip => Policy::Skip,
+            QuietPolicy::Abort => Policy::Abort,
+        }
+        .into(),
+        max_deferral: Some(time::to_duration(quiet.max_deferral)),
     }
 }
 
-fn unknown(number: i32, v: &mut Violations) -> UnknownPolicy {
-    match choice::known(number, "unknownOutcome", v) {
-        v1::UnknownOutcome::Unspecified | v1::UnknownOutcome::Resend => UnknownPolicy::Resend,
-        v1::UnknownOutcome::Park => UnknownPolicy::Park,
+fn reentry(message: &v1::ReentryRule, v: &mut Violations) -> ReentryRule {
+    use v1::reentry_rule::Per;
+    ReentryRule {
+        per: match choice::known(message.per, "per", v) {
+            Per::Unspecified | Per::Conversation => ReentryPer::Conversation,
+            Per::Customer => ReentryPer::Customer,
+        },
+        cool_down: message.cool_down.as_ref().and_then(|span| time::duration(span, "coolDown", v)),
     }
 }
 
-fn to_unknown(policy: UnknownPolicy) -> v1::UnknownOutcome {
-    match policy {
-        UnknownPolicy::Resend => v1::UnknownOutcome::Resend,
-        UnknownPolicy::Park => v1::UnknownOutcome::Park,
+fn to_reentry(rule: ReentryRule) -> v1::ReentryRule {
+    use v1::reentry_rule::Per;
+    v1::ReentryRule {
+        per: match rule.per {
+            ReentryPer::Conversation => Per::Conversation,
+            ReentryPer::Customer => Per::Customer,
+        }
+        .into(),
+        cool_down: rule.cool_down.map(time::to_duration),
     }
 }
 
-fn to_step(step: &Step) -> v1::Step {
-    use v1::step::Action as Message;
-    let (action, unknown) = match &step.action {
-        Action::Wait(span) => {
-            let wait =
-                v1::Wait { duration: Some(time::to_duration(*span)), basis: v1::TimeBasis::Wall.into() };
-            (Message::Wait(wait), v1::UnknownOutcome::Unspecified)
-        }
-        Action::SendEmail(mail) => {
-            let message = v1::SendEmail {
-                destination: Collection::Destinations.name(&mail.destination),
-                subject: mail.subject.clone(),
-                text: mail.text.clone(),
-                html: mail.html.clone(),
-                to: mail.to.clone(),
-            };
-            (Message::SendEmail(message), to_unknown(mail.unknown))
-        }
-        Action::CallWebhook(call) => {
-            let message = v1::CallWebhook {
-                destination: Collection::Destinations.name(&call.destination),
-                body: call.body.clone(),
-            };
-            (Message::CallWebhook(message), to_unknown(call.unknown))
-        }
-    };
-    v1::Step { id: step.id.clone(), action: Some(action), unknown_outcome: unknown.into() }
+/// A share as parts of 10,000.
+fn holdout(share: f64, v: &mut Violations) -> u16 {
+    let parts = share * f64::from(PARTS);
+    let is_whole = (parts - parts.round()).abs() < 1e-6;
+    let fits = (0.0..=0.5).contains(&share) && is_whole;
+    v.require(fits, "holdout", "takes a share of 0 to 0.5 in steps of 0.0001");
+    if fits { parts.round() as u16 } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use rekindle_core::funnel::OwedBy;
+    use std::collections::BTreeSet;
+
+    use rekindle_core::funnel::{OwedBy, TimeBasis};
+    use rekindle_core::sequence::{
+        Action, Branch, CallWebhook, Case, Repeat, SendEmail, Split, Step, UnknownPolicy, Variant, Wait,
+        WaitFor, WaitUntil,
+    };
 
     use super::*;
 
@@ -219,12 +209,58 @@ mod tests {
                 owed_by: OwedBy::Customer,
             },
             steps: vec![
-                step("wait", Action::Wait(2 * HOUR)),
+                step("wait", Action::Wait(Wait { span: 2 * HOUR, basis: TimeBasis::Business })),
                 step("mail", Action::SendEmail(mail)),
                 step("call", Action::CallWebhook(call)),
+                step("hours", Action::WaitUntil(WaitUntil::Hours("Mo-Fr 09:00-17:00".into()))),
+                step(
+                    "morning",
+                    Action::WaitUntil(WaitUntil::Time { minute: 545, days: BTreeSet::from([1, 7]) }),
+                ),
+                step(
+                    "read",
+                    Action::WaitFor(WaitFor {
+                        rule: "event.type == \"opened\"".into(),
+                        within: HOUR,
+                        then: vec![step("done", Action::End)],
+                        otherwise: Vec::new(),
+                    }),
+                ),
+                step(
+                    "which",
+                    Action::Branch(Branch {
+                        cases: vec![Case { when: "customer.vip".into(), steps: Vec::new() }],
+                        otherwise: Vec::new(),
+                    }),
+                ),
+                step(
+                    "toss",
+                    Action::Split(Split {
+                        variants: ["a", "b"]
+                            .map(|id| Variant { id: id.into(), weight: 1, steps: Vec::new() })
+                            .into(),
+                    }),
+                ),
+                step(
+                    "again",
+                    Action::Repeat(Repeat {
+                        times: 3,
+                        until: "customer.done".into(),
+                        steps: vec![step("rest", Action::Wait(Wait { span: HOUR, basis: TimeBasis::Wall }))],
+                    }),
+                ),
             ],
             max_delay: 2 * HOUR,
             class: MessageClass::Transactional,
+            quiet: Some(QuietHours {
+                hours: "Mo-Su 22:00-08:00; PH 00:00-24:00".into(),
+                holidays: vec!["2026-12-25".into()],
+                policy: QuietPolicy::Skip,
+                max_deferral: DAY,
+            }),
+            holdout: 1_234,
+            entry: "customer.plan == 'pro'".into(),
+            reentry: Some(ReentryRule { per: ReentryPer::Customer, cool_down: Some(DAY) }),
         }
     }
 
@@ -243,7 +279,19 @@ mod tests {
         message.steps[0].action = Some(v1::step::Action::Wait(v1::Wait::default()));
         message.steps[1].action = Some(v1::step::Action::SendEmail(v1::SendEmail::default()));
         message.steps[2].action = None;
-        let found = sequence(&message, "nudge").expect_err("six wrong fields");
+        message.steps[4].action = Some(v1::step::Action::WaitUntil(v1::WaitUntil {
+            moment: Some(v1::wait_until::Moment::Time(v1::TimeOfDay {
+                clock: "24:00".into(),
+                days: vec![0, 9],
+            })),
+        }));
+        message.steps[8].action = Some(v1::step::Action::Repeat(v1::Repeat {
+            times: 2,
+            until: String::new(),
+            steps: vec![v1::Step::default()],
+        }));
+        message.holdout = 0.00005;
+        let found = sequence(&message, "nudge").expect_err("wrong fields");
         let fields: Vec<_> = found.iter().map(|violation| violation.field.as_str()).collect();
         let expected = [
             "trigger.funnel",
@@ -251,7 +299,12 @@ mod tests {
             "steps[0].wait.duration",
             "steps[1].sendEmail.destination",
             "steps[2]",
+            "steps[4].waitUntil.time.clock",
+            "steps[4].waitUntil.time.days[0]",
+            "steps[4].waitUntil.time.days[1]",
+            "steps[8].repeat.steps[0]",
             "maxDelay",
+            "holdout",
         ];
         assert_eq!(fields, expected);
     }

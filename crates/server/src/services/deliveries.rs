@@ -4,7 +4,6 @@ use futures_util::FutureExt;
 use rekindle_core::violation::Violations;
 use rekindle_engine::runs::{DeliveryView, LedgerQuery, Resolution};
 use rekindle_proto::v1;
-use rekindle_proto::v1::delivery::State;
 use rekindle_proto::v1::delivery_service_server::DeliveryService;
 use tonic::{Request, Response, Status};
 
@@ -28,7 +27,6 @@ pub struct Deliveries(pub Desk);
 struct Asked {
     query: LedgerQuery,
     destination: Option<String>,
-    state: State,
 }
 
 impl Deliveries {
@@ -45,10 +43,6 @@ impl Deliveries {
             read_query(&request),
         )
             .together()?;
-        if asked.state == State::HeldOut {
-            // Nothing is held out yet.
-            return Ok(v1::ListDeliveriesResponse::default());
-        }
         let engine = self.0.engine.clone();
         let fetch = |before, limit| {
             let (engine, query) = (engine.clone(), LedgerQuery { before, ..asked.query.clone() });
@@ -133,7 +127,7 @@ fn read_query(request: &v1::ListDeliveriesRequest) -> Result<Asked, ApiError> {
         .together()?;
     let query =
         LedgerQuery { run, conversation, customer, delivery_states: states(state), ..LedgerQuery::default() };
-    Ok(Asked { query, destination, state })
+    Ok(Asked { query, destination })
 }
 
 fn read_resolution(number: i32) -> Result<Resolution, ApiError> {

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use rekindle_core::scope::Scope;
 use rekindle_core::violation::Violations;
-use rekindle_engine::runs::{LedgerQuery, RunView};
+use rekindle_engine::runs::{LedgerQuery, RunView, Subject};
 use rekindle_proto::v1;
 use rekindle_proto::v1::ErrorReason;
 use rekindle_proto::v1::run::State;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::ledger::{Newest, gather};
 use super::{Desk, answer};
 use crate::convert::choice;
-use crate::convert::run::{state_of, states, to_run, to_run_event};
+use crate::convert::run::{state_of, states, to_run, to_run_event, to_statement};
 use crate::name::{Collection, parse_workspace};
 use crate::page::paged;
 use crate::status::ApiError;
@@ -70,6 +70,14 @@ impl Runs {
     }
 }
 
+impl Runs {
+    async fn story(&self, request: v1::ExplainRequest) -> Result<v1::ExplainResponse, ApiError> {
+        let (scope, subject) = parse_subject(&request.name)?;
+        let statements = self.0.engine.explain(scope, subject).await?;
+        Ok(v1::ExplainResponse { statements: statements.iter().map(to_statement).collect() })
+    }
+}
+
 #[tonic::async_trait]
 impl RunService for Runs {
     async fn get_run(
@@ -99,6 +107,29 @@ impl RunService for Runs {
     ) -> Result<Response<v1::ListRunEventsResponse>, Status> {
         answer(request, |request| self.events(request)).await
     }
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        answer(request, |request| self.story(request)).await
+    }
+}
+
+/// Reads the name of what is to be explained.
+fn parse_subject(name: &str) -> Result<(Scope, Subject), ApiError> {
+    let of_word = |collection: Collection| name.split('/').nth(2) == Some(collection.word());
+    if of_word(Collection::Runs) {
+        return parse_run(name, "name").map(|(scope, id)| (scope, Subject::Run(id)));
+    }
+    if of_word(Collection::Deliveries) {
+        return Collection::Deliveries.parse(name, "name").map(|(scope, id)| (scope, Subject::Delivery(id)));
+    }
+    if of_word(Collection::Conversations) {
+        let (scope, id) = Collection::Conversations.parse(name, "name")?;
+        return Ok((scope, Subject::Conversation(id)));
+    }
+    Err(ApiError::field("name", "takes the name of a conversation, a run or a delivery"))
 }
 
 /// Reads a run's name. What is no id of ours names no run.

@@ -22,7 +22,17 @@ use crate::together::Together;
 paged!(ListSequencesRequest);
 
 /// The top-level fields of a sequence that an update can touch.
-const FIELDS: [&str; 5] = ["display_name", "trigger", "steps", "max_delay", "message_class"];
+const FIELDS: [&str; 9] = [
+    "display_name",
+    "trigger",
+    "steps",
+    "max_delay",
+    "message_class",
+    "quiet_hours",
+    "holdout",
+    "entry_filter",
+    "reentry",
+];
 
 /// `rekindle.v1.SequenceService`.
 #[derive(Clone)]
@@ -239,7 +249,9 @@ fn definition(message: Option<&v1::Sequence>, id: &str) -> Result<Sequence, ApiE
 
 /// The present definition with the fields of the change that the mask covers.
 fn merge(mut current: v1::Sequence, change: v1::Sequence, mask: &Mask) -> v1::Sequence {
-    take!(mask, change => current { display_name, trigger, steps, max_delay, message_class });
+    take!(mask, change => current {
+        display_name, trigger, steps, max_delay, message_class, quiet_hours, holdout, entry_filter, reentry,
+    });
     current
 }
 
@@ -256,6 +268,10 @@ mod tests {
             steps: vec![v1::Step::default()],
             max_delay: Some(pbjson_types::Duration { seconds: 1, nanos: 0 }),
             message_class: 2,
+            quiet_hours: Some(v1::QuietHours::default()),
+            holdout: 0.1,
+            entry_filter: "customer.vip".into(),
+            reentry: Some(v1::ReentryRule::default()),
             ..Default::default()
         };
         assert_eq!(merge(current.clone(), v1::Sequence::default(), &everything), v1::Sequence::default());

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::mark::MarkKind;
-use rekindle_core::sequence::{MessageClass, Sequence, SequenceState, Trigger};
-use rekindle_core::time::HOUR;
+use rekindle_core::sequence::{Sequence, SequenceState, Trigger};
 use rekindle_ports::StoreError;
 use rekindle_ports::resources::{
     DestinationKind, DestinationRow, SequenceRow, SuppressionKind, SuppressionReason, SuppressionRow,
@@ -22,15 +21,15 @@ fn sequence(display_name: &str) -> SequenceRow {
         state: SequenceState::Draft,
         body: Sequence {
             display_name: display_name.into(),
-            trigger: Trigger {
-                funnel: "support".into(),
-                stage: "answered".into(),
-                on: MarkKind::Stalled,
-                owed_by: OwedBy::Anyone,
-            },
-            steps: Vec::new(),
-            max_delay: HOUR,
-            class: MessageClass::Marketing,
+            ..Sequence::new(
+                Trigger {
+                    funnel: "support".into(),
+                    stage: "answered".into(),
+                    on: MarkKind::Stalled,
+                    owed_by: OwedBy::Anyone,
+                },
+                Vec::new(),
+            )
         },
         created_at: now(),
         updated_at: now(),

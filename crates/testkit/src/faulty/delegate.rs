@@ -72,6 +72,7 @@ delegate!(Subjects {
     fn insert_events(events: &[StoredEvent]) -> StoreResult<Vec<String>>;
     fn save_customers(rows: &[CustomerRow]) -> StoreResult<()>;
     fn save_conversations(rows: &[ConversationRow]) -> StoreResult<()>;
+    fn events_by_id(ids: &[String]) -> StoreResult<Vec<Event>>;
     fn conversation_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
     fn customer_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
     fn attribute_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
@@ -123,6 +124,9 @@ delegate!(Runs {
     fn hold_runs(claims: &[Claimed<RunKey>]) -> StoreResult<Vec<RunRow>>;
     fn release_runs(held: &[(Claimed<RunKey>, RunRow)]) -> StoreResult<Vec<Uuid>>;
     fn wake_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
+    fn open_runs_of_customers(customers: &[Uuid]) -> StoreResult<Vec<RunRow>>;
+    fn last_runs(sequence: &str, kind: NameKind, subjects: &[Uuid]) -> StoreResult<HashMap<Uuid, Timestamp>>;
+    fn hasten_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
     fn log_run(events: &[RunEvent]) -> StoreResult<()>;
     fn run_log(run: Uuid) -> StoreResult<Vec<RunEvent>>;
 });

@@ -1,0 +1,113 @@
+//! What a run remembers of its way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+use crate::value::{Properties, Value};
+
+/// What a run remembers between steps.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps it came by, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub steps: BTreeMap<String, Trace>,
+    /// Rounds begun of repetitions it is inside of, by the ids of their steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rounds: BTreeMap<String, u32>,
+    /// Variables that steps gave values.
+    #[serde(default, skip_serializing_if = "Properties::is_empty")]
+    pub variables: Properties,
+    /// What it waits for beside the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Awaits>,
+}
+
+/// What is known of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Trace {
+    /// How often it was begun.
+    pub visits: u32,
+    /// What came of it last: the state of its delivery, the way that was taken, `met` or
+    /// `timed_out`; empty until that is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
+}
+
+/// What a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaits {
+    /// That a delivery settles.
+    Delivery {
+        /// Id of the step that sends it.
+        step: String,
+        /// Which visit of the step.
+        visit: u32,
+    },
+    /// That a rule holds.
+    Rule {
+        /// Id of the step.
+        step: String,
+        /// When the wait began.
+        since: Timestamp,
+        /// When time is up.
+        until: Timestamp,
+    },
+    /// That a message may go.
+    Leave {
+        /// Id of the step that sends it.
+        step: String,
+        /// When it first wanted to go.
+        since: Timestamp,
+    },
+}
+
+impl Awaits {
+    /// Id of the step that the run is held in.
+    pub fn step(&self) -> &str {
+        match self {
+            Self::Delivery { step, .. } | Self::Rule { step, .. } | Self::Leave { step, .. } => step,
+        }
+    }
+}
+
+impl Progress {
+    /// Counts a visit of a step; its number, from 1.
+    pub fn visit(&mut self, step: &str) -> u32 {
+        let trace = self.steps.entry(step.to_owned()).or_default();
+        trace.visits += 1;
+        trace.outcome.clear();
+        trace.visits
+    }
+
+    /// Notes what came of a step.
+    pub fn came_to(&mut self, step: &str, outcome: &str) {
+        outcome.clone_into(&mut self.steps.entry(step.to_owned()).or_default().outcome);
+    }
+
+    /// Notes how the delivery ended that the run waited for.
+    pub fn delivered(&mut self, outcome: &str) {
+        if let Some(Awaits::Delivery { step, .. }) = self.awaits.take() {
+            self.came_to(&step, outcome);
+        }
+    }
+
+    /// What rules of steps see as `run`.
+    pub fn facts(&self, arm: &str) -> Properties {
+        let steps = self.steps.iter().map(|(id, trace)| {
+            let known = [
+                ("outcome", (!trace.outcome.is_empty()).then(|| Value::Text(trace.outcome.clone()))),
+                ("visits", Some(Value::Number(trace.visits.into()))),
+            ];
+            let known = known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+            (id.clone(), Value::Map(known.collect()))
+        });
+        Properties::from([
+            ("steps".to_owned(), Value::Map(steps.collect())),
+            ("variables".to_owned(), Value::Map(self.variables.clone())),
+            ("arm".to_owned(), Value::Text(arm.to_owned())),
+        ])
+    }
+}
