@@ -14,6 +14,8 @@ pub mod distribution;
 pub mod facts;
 pub mod groups;
 pub mod positions;
+pub mod proportion;
+pub mod recovery;
 
 pub use analysis::Analysis;
 pub use bucket::{Bucket, Granularity, TrendSpec};

@@ -20,8 +20,10 @@ use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Invalid};
 use crate::funnels::{FunnelView, view};
 
+mod recovery;
 mod subjects;
 
+pub use recovery::{RecoveryAnswer, RecoveryQuestion};
 pub use subjects::{SubjectCursor, SubjectLine, SubjectsAnswer, SubjectsQuestion};
 
 /// A question about a funnel.

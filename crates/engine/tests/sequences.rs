@@ -20,6 +20,8 @@ mod late;
 mod outcomes;
 #[path = "sequences/poison.rs"]
 mod poison;
+#[path = "sequences/recovery.rs"]
+mod recovery;
 #[path = "sequences/resources.rs"]
 mod resources;
 #[path = "sequences/stages.rs"]

@@ -1,9 +1,13 @@
 //! What figures ask of the store.
 
 use rekindle_core::Timestamp;
+use rekindle_core::fold::silence::EndedBy;
 use rekindle_core::funnel::Property;
 pub use rekindle_core::metrics::{AttemptFact, SilenceFact, StandingFact};
 use rekindle_core::predicate::Predicate;
+use rekindle_core::sequence::Progress;
+use rekindle_core::sequence::arm::Arm;
+use uuid::Uuid;
 
 /// How a breakdown reads its property.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,27 @@ pub enum Reading {
     Declared(usize),
     /// The attribute as it is now.
     Now(Property),
+}
+
+/// A run that began, and what became of the silence that started it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunFact {
+    /// Revision of the sequence.
+    pub revision: i32,
+    /// Treated or held out.
+    pub arm: Arm,
+    /// The customer, if known.
+    pub customer: Option<Uuid>,
+    /// Conversation or customer.
+    pub subject: Uuid,
+    /// What it remembers of its way.
+    pub progress: Progress,
+    /// When its first message was delivered, or would have been.
+    pub reached_at: Option<Timestamp>,
+    /// When the silence ended, and what ended it.
+    pub ended: Option<(Timestamp, EndedBy)>,
+    /// Whether a late event took the silence back, and none took its place.
+    pub is_void: bool,
 }
 
 /// Which rows.

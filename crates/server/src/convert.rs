@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod path;
 pub mod preview;
 pub mod question;
+pub mod recovery;
 pub mod run;
 pub mod sequence;
 pub mod stage;

@@ -13,7 +13,7 @@ use rekindle_core::fold::silence::EndedBy;
 use rekindle_core::funnel::{Property, PropertyScope};
 use rekindle_core::value::Value;
 use rekindle_ports::StoreResult;
-use rekindle_ports::facts::{AttemptFact, FactQuery, Reading, SilenceFact, StandingFact};
+use rekindle_ports::facts::{AttemptFact, FactQuery, Reading, RunFact, SilenceFact, StandingFact};
 use rekindle_ports::rows::NameKind;
 use rekindle_ports::store::Facts;
 use sea_orm::{DatabaseBackend, QueryResult};
@@ -25,6 +25,8 @@ use crate::probe::Probe;
 use crate::sql::Source;
 use crate::store::{SeaTx, get, get_json};
 use crate::subjects::{instant, keys};
+
+mod runs;
 
 #[async_trait]
 impl Facts for SeaTx {
@@ -125,6 +127,15 @@ impl Facts for SeaTx {
             }
         }
         Ok(ends)
+    }
+
+    async fn run_facts(
+        &mut self,
+        sequence: &str,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> StoreResult<Vec<RunFact>> {
+        self.read_run_facts(sequence, from, until).await
     }
 
     async fn names(&mut self, kind: NameKind, wanted: &[Uuid]) -> StoreResult<HashMap<Uuid, String>> {

@@ -208,6 +208,7 @@ REQUESTS = {
     "DestinationService/RotateWebhookSecret": {"name": HOOK, "secret": SECRET},
     "DestinationService/EnableDestination": {"name": HOOK},
     "DestinationService/DisableDestination": {"name": HOOK},
+    "MetricsService/QueryRecovery": {"sequence": SEQUENCE},
     "RunService/GetRun": {"name": f"{WORKSPACE}/runs/{NOBODY}"},
     "RunService/ListRuns": {"parent": WORKSPACE},
     "RunService/CancelRun": {"name": f"{WORKSPACE}/runs/{NOBODY}"},

@@ -38,6 +38,7 @@ FIELDS = {
     "DestinationService/RotateWebhookSecret": [("name", "destinations")],
     "DestinationService/EnableDestination": [("name", "destinations")],
     "DestinationService/DisableDestination": [("name", "destinations")],
+    "MetricsService/QueryRecovery": [("sequence", "sequences")],
     "RunService/GetRun": [("name", "runs")],
     "RunService/CancelRun": [("name", "runs")],
     "RunService/ListRunEvents": [("parent", "runs")],

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use rekindle_core::Timestamp;
 use uuid::Uuid;
 
 use crate::error::StoreResult;
-use crate::facts::{AttemptFact, FactQuery, SilenceFact, StandingFact};
+use crate::facts::{AttemptFact, FactQuery, RunFact, SilenceFact, StandingFact};
 use crate::rows::NameKind;
 
 /// Raw rows of figures.
@@ -22,10 +23,15 @@ pub trait Facts {
     async fn silence_facts(&mut self, query: &FactQuery) -> StoreResult<Vec<SilenceFact>>;
 
     /// Ends of episodes: for each (subject, episode) the instant the next one began.
-    async fn episode_ends(
+    async fn episode_ends(&mut self, revision: i64) -> StoreResult<HashMap<(Uuid, u32), Timestamp>>;
+
+    /// Runs of a sequence that began at or after, and before, these instants.
+    async fn run_facts(
         &mut self,
-        revision: i64,
-    ) -> StoreResult<HashMap<(Uuid, u32), rekindle_core::Timestamp>>;
+        sequence: &str,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> StoreResult<Vec<RunFact>>;
 
     /// Names of subjects.
     async fn names(&mut self, kind: NameKind, keys: &[Uuid]) -> StoreResult<HashMap<Uuid, String>>;

@@ -1,6 +1,7 @@
 //! `rekindle report funnel NAME`: figures on the terminal.
 
 mod flat;
+mod recovery;
 
 use clap::{Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
@@ -29,6 +30,8 @@ pub struct Args {
 enum What {
     /// A funnel: stages, who is where, times, breakdowns and trend
     Funnel(Box<FunnelArgs>),
+    /// A sequence: who came back, and what would have come back anyway
+    Recovery(recovery::Args),
 }
 
 /// Arguments of `report funnel`.
@@ -104,7 +107,10 @@ enum Unit {
 
 /// Asks, and prints the answer.
 pub async fn run(args: &Args) -> Result<(), Failure> {
-    let What::Funnel(args) = &args.what;
+    let args = match &args.what {
+        What::Funnel(args) => args,
+        What::Recovery(args) => return recovery::run(args).await,
+    };
     let question = question(args)?;
     let connection = Connection::open(&args.target).await?;
     let answer = connection.metrics().query_funnel(question).await?.into_inner();
@@ -233,7 +239,9 @@ mod tests {
     fn asked(flags: &[&str]) -> Result<v1::QueryFunnelRequest, Failure> {
         let words = [&["x", "funnel", "support"], flags].concat();
         let program = Program::try_parse_from(words).map_err(|error| Failure::Invalid(error.to_string()))?;
-        let What::Funnel(args) = program.args.what;
+        let What::Funnel(args) = program.args.what else {
+            panic!("it says funnel");
+        };
         question(&args)
     }
 

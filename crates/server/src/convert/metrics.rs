@@ -154,7 +154,7 @@ fn to_bucket(point: &TrendPoint, window: Option<i64>, as_of: Timestamp) -> v1::T
     }
 }
 
-fn to_ratio(ratio: Ratio) -> v1::Ratio {
+pub(super) fn to_ratio(ratio: Ratio) -> v1::Ratio {
     v1::Ratio { numerator: ratio.numerator, denominator: ratio.denominator }
 }
 

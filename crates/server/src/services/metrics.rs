@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::{Desk, answer};
 use crate::convert::metrics::{collection_of, to_answer, to_subject};
 use crate::convert::question::{Context, base, figures, group, needs_subject, stage};
-use crate::convert::{choice, time};
+use crate::convert::{choice, recovery, time};
 use crate::name::Collection;
 use crate::page::paged;
 use crate::status::ApiError;
@@ -91,6 +91,19 @@ impl Metrics {
         })
     }
 
+    async fn recovery(
+        &self,
+        request: v1::QueryRecoveryRequest,
+    ) -> Result<v1::QueryRecoveryResponse, ApiError> {
+        let mut v = Violations::new();
+        let named = Collection::Sequences.parse(&request.sequence, "sequence");
+        let id = named.as_ref().map(|(_, id)| id.clone()).unwrap_or_default();
+        let question = recovery::question(&request, id, &mut v);
+        let ((scope, _), ()) = (named, v.into_result(()).map_err(ApiError::fields)).together()?;
+        let answer = self.0.engine.query_recovery(scope, question.clone()).await?;
+        Ok(recovery::to_answer(&question, &answer))
+    }
+
     /// Whose events the funnel follows, where the unit can only be read with it.
     async fn subject_for(
         &self,
@@ -121,6 +134,13 @@ impl MetricsService for Metrics {
         request: Request<v1::ListFunnelSubjectsRequest>,
     ) -> Result<Response<v1::ListFunnelSubjectsResponse>, Status> {
         answer(request, |request| self.subjects(request)).await
+    }
+
+    async fn query_recovery(
+        &self,
+        request: Request<v1::QueryRecoveryRequest>,
+    ) -> Result<Response<v1::QueryRecoveryResponse>, Status> {
+        answer(request, |request| self.recovery(request)).await
     }
 }
 

@@ -11,7 +11,7 @@ use rekindle_core::sequence::Sequence;
 use rekindle_ports::StoreResult;
 use rekindle_ports::browse::{ConversationQuery, CustomerQuery, Scanned, SilenceRow, Stream, Tally};
 use rekindle_ports::erasure::{Erased, Erasure};
-use rekindle_ports::facts::{AttemptFact, FactQuery, SilenceFact, StandingFact};
+use rekindle_ports::facts::{AttemptFact, FactQuery, RunFact, SilenceFact, StandingFact};
 use rekindle_ports::ledger::{
     AttemptRow, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
 };
@@ -100,6 +100,7 @@ delegate!(Facts {
     fn attempt_facts(query: &FactQuery) -> StoreResult<Vec<AttemptFact>>;
     fn standing_facts(query: &FactQuery) -> StoreResult<Vec<StandingFact>>;
     fn silence_facts(query: &FactQuery) -> StoreResult<Vec<SilenceFact>>;
+    fn run_facts(sequence: &str, from: Option<Timestamp>, until: Option<Timestamp>) -> StoreResult<Vec<RunFact>>;
     fn episode_ends(revision: i64) -> StoreResult<HashMap<(Uuid, u32), Timestamp>>;
     fn names(kind: NameKind, keys: &[Uuid]) -> StoreResult<HashMap<Uuid, String>>;
 });

@@ -1,0 +1,158 @@
+//! What a sequence was worth.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use rekindle_core::Timestamp;
+use rekindle_core::metrics::Period;
+use rekindle_core::metrics::recovery::{Recovery, RecoveryFact};
+use rekindle_core::scope::Scope;
+use rekindle_core::sequence::{Action, Sequence};
+use rekindle_core::violation::Violation;
+use rekindle_ports::Tx;
+use rekindle_ports::facts::RunFact;
+use rekindle_ports::resources::{SuppressionKind, SuppressionReason};
+use rekindle_ports::rows::NameKind;
+use uuid::Uuid;
+
+use crate::engine::Engine;
+use crate::error::{EngineError, EngineResult, Invalid, ResourceKind};
+
+/// Customers whose suppressions are asked for at once.
+const BATCH: usize = 1_000;
+
+/// A question about what a sequence was worth.
+#[derive(Debug, Clone)]
+pub struct RecoveryQuestion {
+    /// Sequence id.
+    pub sequence: String,
+    /// Runs that began in it count.
+    pub period: Period,
+    /// How long after its first message a run can be recovered; microseconds.
+    pub window: i64,
+    /// Instant of the question; now when absent.
+    pub as_of: Option<Timestamp>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecoveryAnswer {
+    /// Instant of the question.
+    pub as_of: Timestamp,
+    /// Counts and comparisons.
+    pub recovery: Recovery,
+}
+
+impl Engine {
+    /// Compares who was written to with who was held out.
+    pub async fn query_recovery(
+        &self,
+        scope: Scope,
+        question: RecoveryQuestion,
+    ) -> EngineResult<RecoveryAnswer> {
+        self.read(scope, move |tx, now| {
+            let question = question.clone();
+            Box::pin(async move { answer(tx, question, now).await })
+        })
+        .await
+    }
+}
+
+async fn answer(tx: &mut dyn Tx, question: RecoveryQuestion, now: Timestamp) -> EngineResult<RecoveryAnswer> {
+    let RecoveryQuestion { sequence, period, window, as_of } = question;
+    if let (Some(from), Some(until)) = (period.from, period.until)
+        && from >= until
+    {
+        let message = "must be later than startTime".to_owned();
+        let wrong = vec![Violation { field: "period.endTime".into(), message }];
+        return Err(EngineError::invalid(Invalid::Field, wrong));
+    }
+    if tx.sequence(&sequence).await?.is_none() {
+        return Err(EngineError::not_found(ResourceKind::Sequence, sequence));
+    }
+    let runs = tx.run_facts(&sequence, period.from, period.until).await?;
+    let revisions = Revisions::of(tx, &sequence, &runs).await?;
+    let refusals = Refusals::of(tx, &runs).await?;
+    let facts: Vec<RecoveryFact> = runs.into_iter().map(|run| revisions.fact(run, &refusals)).collect();
+    let as_of = as_of.unwrap_or(now);
+    Ok(RecoveryAnswer { as_of, recovery: Recovery::of(&facts, window, as_of) })
+}
+
+/// What revisions of a sequence say of its experiments, by number.
+struct Revisions(HashMap<i32, Experiments>);
+
+#[derive(Default)]
+struct Experiments {
+    holdout: u16,
+    /// Ids of steps that split.
+    splits: HashSet<String>,
+}
+
+impl Revisions {
+    async fn of(tx: &mut dyn Tx, sequence: &str, runs: &[RunFact]) -> EngineResult<Self> {
+        let mut known = HashMap::new();
+        for run in runs {
+            if let Entry::Vacant(unknown) = known.entry(run.revision) {
+                let body = tx.sequence_revision(sequence, run.revision).await?;
+                unknown.insert(body.as_ref().map(Experiments::of).unwrap_or_default());
+            }
+        }
+        Ok(Self(known))
+    }
+
+    fn fact(&self, run: RunFact, refusals: &Refusals) -> RecoveryFact {
+        let experiments = self.0.get(&run.revision);
+        let splits = experiments.map(|known| &known.splits);
+        let is_split = |step: &str| splits.is_some_and(|splits| splits.contains(step));
+        let ways = run.progress.steps.into_iter().filter(|(step, _)| is_split(step));
+        let refused = |reason| refusals.at(run.customer, reason);
+        RecoveryFact {
+            assigned: run.customer.unwrap_or(run.subject),
+            arm: run.arm,
+            holdout: experiments.map(|known| known.holdout).unwrap_or_default(),
+            ways: ways.map(|(step, trace)| (step, trace.outcome)).collect(),
+            reached_at: run.reached_at,
+            ended: run.ended,
+            is_void: run.is_void,
+            unsubscribed_at: refused(SuppressionReason::Unsubscribed),
+            complained_at: refused(SuppressionReason::Complaint),
+        }
+    }
+}
+
+impl Experiments {
+    fn of(body: &Sequence) -> Self {
+        let steps = body.each_step().into_iter();
+        let splits = steps.filter(|(_, step)| matches!(step.action, Action::Split(_)));
+        Self { holdout: body.holdout, splits: splits.map(|(_, step)| step.id.clone()).collect() }
+    }
+}
+
+/// Customers who asked not to be written to, why and since when.
+struct Refusals(HashMap<Uuid, (SuppressionReason, Timestamp)>);
+
+impl Refusals {
+    async fn of(tx: &mut dyn Tx, runs: &[RunFact]) -> EngineResult<Self> {
+        let customers: HashSet<Uuid> = runs.iter().filter_map(|run| run.customer).collect();
+        let customers: Vec<Uuid> = customers.into_iter().collect();
+        let mut found = HashMap::new();
+        for batch in customers.chunks(BATCH) {
+            let names = tx.names(NameKind::Customer, batch).await?;
+            let by_name: BTreeMap<&str, Uuid> =
+                names.iter().map(|(key, name)| (name.as_str(), *key)).collect();
+            let entries: Vec<(SuppressionKind, String)> =
+                names.values().map(|name| (SuppressionKind::Customer, name.clone())).collect();
+            for row in tx.suppressed(&entries).await? {
+                if let Some(key) = by_name.get(row.value.as_str()) {
+                    found.insert(*key, (row.reason, row.created_at));
+                }
+            }
+        }
+        Ok(Self(found))
+    }
+
+    fn at(&self, customer: Option<Uuid>, reason: SuppressionReason) -> Option<Timestamp> {
+        let (why, at) = self.0.get(&customer?)?;
+        (*why == reason).then_some(*at)
+    }
+}

@@ -1,0 +1,91 @@
+//! Runs of a sequence, each with what became of its silence.
+
+use std::fmt::Write;
+
+use rekindle_core::Timestamp;
+use rekindle_core::fold::silence::EndedBy;
+use rekindle_core::mark::MarkFate;
+use rekindle_ports::StoreResult;
+use rekindle_ports::facts::RunFact;
+use rekindle_ports::ledger::{DeliveryState, RunState};
+use sea_orm::QueryResult;
+
+use crate::codes::{Code, coded, coded_option};
+use crate::store::{SeaTx, get, get_json};
+use crate::subjects::instant;
+
+const T: &str = "runs";
+
+impl SeaTx {
+    pub(super) async fn read_run_facts(
+        &self,
+        sequence: &str,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> StoreResult<Vec<RunFact>> {
+        let mut period = String::new();
+        if let Some(from) = from {
+            let _ = write!(period, " AND r.created_at >= {}", from.0);
+        }
+        if let Some(until) = until {
+            let _ = write!(period, " AND r.created_at < {}", until.0);
+        }
+        // A mark that a late event took back may have a successor, whose silence the run goes on for.
+        let successor = format!(
+            "(SELECT t.anchor_event FROM marks t WHERE {} AND t.funnel = r.funnel AND t.subject = r.subject \
+               AND t.stage = r.stage AND t.kind = r.kind AND t.fate = {} \
+             ORDER BY t.noticed_at DESC, t.anchor_event LIMIT 1)",
+            self.here_in("t."),
+            MarkFate::TakenOver.code()
+        );
+        let runs = format!(
+            "SELECT r.*, m.fate AS fate, \
+               CASE WHEN m.fate = {} THEN {successor} ELSE r.anchor_event END AS anchor \
+             FROM runs r LEFT JOIN marks m ON {} AND m.funnel = r.funnel AND m.subject = r.subject \
+               AND m.stage = r.stage AND m.kind = r.kind AND m.anchor_event = r.anchor_event \
+             WHERE {} AND r.sequence = {} AND r.state <> {}{period}",
+            MarkFate::Voided.code(),
+            self.here_in("m."),
+            self.here_in("r."),
+            self.bind(1),
+            RunState::Skipped.code()
+        );
+        let of_silence = |column: &str| {
+            format!(
+                "(SELECT s.{column} FROM silences s JOIN funnel_revisions f ON {} AND f.key = s.revision \
+                 WHERE {} AND f.funnel = r.funnel AND s.subject = r.subject AND s.anchor_event = r.anchor \
+                 ORDER BY f.revision DESC, s.until_at DESC, s.place LIMIT 1)",
+                self.here_in("f."),
+                self.here_in("s.")
+            )
+        };
+        let sql = format!(
+            "SELECT r.sequence_revision, r.arm, r.customer, r.subject, r.progress, r.fate, r.anchor, \
+               (SELECT MIN(d.ended_at) FROM deliveries d WHERE {} AND d.run = r.id AND d.state IN ({}, {})) \
+                 AS reached_at, \
+               {} AS until_at, {} AS ended_by FROM ({runs}) AS r",
+            self.here_in("d."),
+            DeliveryState::Delivered.code(),
+            DeliveryState::HeldOut.code(),
+            of_silence("until_at"),
+            of_silence("ended_by"),
+        );
+        self.all(&sql, vec![sequence.into()]).await?.iter().map(fact).collect()
+    }
+}
+
+fn fact(row: &QueryResult) -> StoreResult<RunFact> {
+    let fate: Option<MarkFate> = coded_option(row, T, "fate")?;
+    let successor: Option<String> = get(row, T, "anchor")?;
+    let by: Option<EndedBy> = coded_option(row, T, "ended_by")?;
+    Ok(RunFact {
+        revision: get(row, T, "sequence_revision")?,
+        arm: coded(row, T, "arm")?,
+        customer: get(row, T, "customer")?,
+        subject: get(row, T, "subject")?,
+        progress: get_json(row, T, "progress")?,
+        reached_at: instant(row, T, "reached_at")?,
+        ended: instant(row, T, "until_at")?.zip(by),
+        is_void: fate == Some(MarkFate::Voided) && successor.is_none(),
+    })
+}
