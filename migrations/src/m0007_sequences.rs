@@ -1,4 +1,5 @@
-//! What runs remember of their way, and whether their customers are held out.
+//! What runs remember of their way, whether their customers are held out, and when customers were
+//! written to.
 
 use sea_orm_migration::prelude::*;
 
@@ -16,5 +17,11 @@ impl MigrationTrait for Migration {
 const UP: &str = "
 ALTER TABLE runs ADD COLUMN arm SMALLINT NOT NULL DEFAULT 1;
 
-ALTER TABLE runs ADD COLUMN progress TEXT NOT NULL DEFAULT '{}'
+ALTER TABLE runs ADD COLUMN progress TEXT NOT NULL DEFAULT '{}';
+
+CREATE TABLE contacts (
+    bucket SMALLINT NOT NULL, workspace BIGINT NOT NULL, customer {uuid} NOT NULL, delivery {name} NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (bucket, workspace, customer, delivery)
+){clustered}
 ";

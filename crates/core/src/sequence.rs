@@ -8,6 +8,7 @@ use crate::time::HOUR;
 
 pub mod action;
 pub mod arm;
+pub mod contact;
 pub mod program;
 pub mod progress;
 pub mod quiet;
@@ -18,6 +19,7 @@ pub use action::{
     Action, Branch, CallWebhook, Case, Repeat, SendEmail, Split, UnknownPolicy, Variant, Wait, WaitFor,
     WaitUntil,
 };
+pub use contact::{ContactLimit, LimitPolicy};
 pub use program::Program;
 pub use progress::Progress;
 pub use quiet::{QuietHours, QuietPolicy};
@@ -84,6 +86,12 @@ pub struct Sequence {
     /// How often a subject may have a run; with every silence when nothing is said.
     #[serde(default)]
     pub reentry: Option<ReentryRule>,
+    /// What becomes of a mail that would be one too many for its customer.
+    #[serde(default)]
+    pub when_limited: LimitPolicy,
+    /// Of two mails to one customer at once, that of the higher number goes first.
+    #[serde(default)]
+    pub priority: i32,
 }
 
 /// Whose runs count against a new one.
@@ -122,6 +130,8 @@ impl Sequence {
             holdout: 0,
             entry: String::new(),
             reentry: None,
+            when_limited: LimitPolicy::Defer,
+            priority: 0,
         }
     }
 

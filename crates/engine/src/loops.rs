@@ -31,6 +31,7 @@ mod hold;
 pub(crate) mod locks;
 mod poison;
 mod recorder;
+mod room;
 mod runner;
 pub(crate) mod settle;
 mod settled;

@@ -16,6 +16,8 @@ mod explain;
 mod house;
 #[path = "sequences/late.rs"]
 mod late;
+#[path = "sequences/limits.rs"]
+mod limits;
 #[path = "sequences/outcomes.rs"]
 mod outcomes;
 #[path = "sequences/poison.rs"]

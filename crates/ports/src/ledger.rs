@@ -225,6 +225,17 @@ pub struct DeliveryRow {
     pub ended_at: Option<Timestamp>,
 }
 
+/// A message that counts against the limits of its customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The customer.
+    pub customer: Uuid,
+    /// The delivery; it counts once, however often it is attempted.
+    pub delivery: String,
+    /// When room was made for it.
+    pub at: Timestamp,
+}
+
 /// Which delivery, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryKey {

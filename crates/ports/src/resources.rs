@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rekindle_core::Timestamp;
 use rekindle_core::calendar::CalendarSpec;
-use rekindle_core::sequence::{Sequence, SequenceState};
+use rekindle_core::sequence::{ContactLimit, Sequence, SequenceState};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -183,6 +183,8 @@ pub struct WorkspaceBody {
     pub reply_to: Option<MailboxSpec>,
     /// Mailbox for unsubscribe requests by mail; may be empty.
     pub unsubscribe_mailto: String,
+    /// How often a customer may be written to, over all sequences.
+    pub contact_limits: Vec<ContactLimit>,
 }
 
 impl Default for WorkspaceBody {
@@ -194,6 +196,7 @@ impl Default for WorkspaceBody {
             sender: None,
             reply_to: None,
             unsubscribe_mailto: String::new(),
+            contact_limits: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_ports::StoreResult;
-use rekindle_ports::ledger::{AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, LedgerFilter};
+use rekindle_ports::ledger::{AttemptRow, Contact, DeliveryKey, DeliveryRow, DeliveryState, LedgerFilter};
 use rekindle_ports::rows::{Claimed, Lease};
 use rekindle_ports::store::Outbox;
 use sea_orm::QueryResult;
@@ -19,6 +19,8 @@ use crate::probe::{Others, Probe};
 use crate::sql::{Cell, Columns, Kind, Source};
 use crate::store::{SeaTx, get, get_json, json};
 use crate::subjects::{instant, replace, texts};
+
+mod contacts;
 
 const T: &str = "deliveries";
 
@@ -187,6 +189,14 @@ impl Outbox for SeaTx {
         let sets = format!("overtaken = v.overtaken, {GIVE_BACK}");
         self.write_deliveries(DELIVERY, vec![delivery_cells(delivery)], &sets, &["id"]).await?;
         Ok(())
+    }
+
+    async fn contacts(&mut self, customers: &[Uuid], since: Timestamp) -> StoreResult<Vec<Contact>> {
+        contacts::read(self, customers, since).await
+    }
+
+    async fn insert_contacts(&mut self, contacts: &[Contact]) -> StoreResult<()> {
+        contacts::insert(self, contacts).await
     }
 
     async fn save_attempts(&mut self, attempts: &[AttemptRow]) -> StoreResult<()> {

@@ -37,6 +37,24 @@ SEQUENCE = [
     ("steps[2].callWebhook.destination", f"{WORKSPACE}/destinations/relay"),
     ("steps[2].callWebhook.body", "no JSON at all"),
     ("steps[2].callWebhook.body", '{"a": '),
+    ("steps[0].waitUntil.hours", "whenever"),
+    ("steps[0].waitUntil.time.clock", "24:00"),
+    ("steps[0].waitFor.rule", "nonsense("),
+    ("steps[0].waitFor.rule", "run.steps.nobody.visits > 0"),
+    ("steps[0].waitFor.rule", "run.secrets == 1"),
+    ("steps[0].repeat.times", -1),
+    ("steps[0].repeat.times", 101),
+    ("steps[0].repeat.until", "event.type"),
+    ("quietHours.hours", "whenever"),
+    ("quietHours.hours", "24/7"),
+    ("quietHours.holidays", ["2026-02-30"]),
+    ("holdout", 0.51),
+    ("holdout", -0.1),
+    ("holdout", 0.00001),
+    ("holdout", float("nan")),
+    ("entryFilter", "nonsense("),
+    ("entryFilter", "run.arm == 'treated'"),
+    ("priority", 101),
 ]
 
 
@@ -62,7 +80,7 @@ def sequences(valid):
             refusal(method, "sequence.steps[1].id"),
         )
     steps = list(good.sequence.steps)
-    for count in (51, 5_000):
+    for count in (101, 5_000):
         many = [changed(steps[1], "id", f"s{number}") for number in range(count)]
         yield Case(f"{count} steps", method, changed(good, "sequence.steps", many), refusal(method, "sequence.steps"))
     without = changed(good, "sequence.trigger.stage", "answered")

@@ -45,8 +45,19 @@ const ID: &str = "takes 1 to 63 of a-z, 0-9 and '-', beginning with a letter and
 /// Paths are those of the proto's JSON, such as `steps[1].sendEmail.subject`. Whether
 /// templates can be rendered, and whether what it names exists, is not known here.
 pub fn validate(sequence: &Sequence, v: &mut Violations) {
-    let Sequence { display_name, trigger, steps, max_delay, class: _, quiet, holdout, entry, reentry } =
-        sequence;
+    let Sequence {
+        display_name,
+        trigger,
+        steps,
+        max_delay,
+        class: _,
+        quiet,
+        holdout,
+        entry,
+        reentry,
+        when_limited: _,
+        priority,
+    } = sequence;
     v.require_text(display_name, MOST_NAME, "displayName");
     v.require(is_user_id(&trigger.funnel), "trigger.funnel", "names no funnel");
     v.require(is_user_id(&trigger.stage), "trigger.stage", "names no stage");
@@ -58,6 +69,7 @@ pub fn validate(sequence: &Sequence, v: &mut Violations) {
     if let Some(quiet) = quiet {
         v.within("quietHours", |v| check_quiet(quiet, v));
     }
+    v.require((-100..=100).contains(priority), "priority", "takes -100 to 100");
     v.require(*holdout <= MOST_HELD_OUT, "holdout", "takes a share of at most 0.5");
     if !entry.is_empty()
         && let Err(error) = predicate::parse(entry)
@@ -107,7 +119,7 @@ mod tests {
     use super::*;
     use crate::funnel::OwedBy;
     use crate::mark::MarkKind;
-    use crate::sequence::{Action, MessageClass, Step, Trigger, UnknownPolicy, Wait};
+    use crate::sequence::{Action, LimitPolicy, MessageClass, Step, Trigger, UnknownPolicy, Wait};
     use crate::time::HOUR;
 
     fn email() -> SendEmail {
@@ -140,6 +152,8 @@ mod tests {
             holdout: 0,
             entry: String::new(),
             reentry: None,
+            when_limited: LimitPolicy::Defer,
+            priority: 0,
         }
     }
 

@@ -1,15 +1,18 @@
 //! Looks once more whether messages are wanted, and writes *attempt started*.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
-use rekindle_core::sequence::SequenceState;
+use rekindle_core::sequence::arm::Arm;
 use rekindle_core::sequence::quiet::Ruling;
+use rekindle_core::sequence::{MessageClass, SequenceState};
 use rekindle_core::time::HOUR;
 use rekindle_ports::ledger::{
-    AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, EndReason, Message, RunRow, RunState,
+    AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, EndReason, Message, RunEvent,
+    RunRow, RunState,
 };
 use rekindle_ports::resources::{DestinationRow, SuppressionKind, SuppressionReason};
 use rekindle_ports::rows::{Claimed, Lease, NameKind};
@@ -17,6 +20,7 @@ use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
 
 use super::locks::{Locked, lock_free_subjects, lock_subjects};
+use super::room::{Room, Verdict};
 use super::settle::{MOST_VANISHED, over};
 use super::settled::Settled;
 use super::shelf::Shelf;
@@ -85,11 +89,13 @@ pub(super) fn begin(
             now,
             shelf: Shelf::default(),
             settled: Settled::default(),
+            room: Room::default(),
             aborted: Vec::new(),
             started: Vec::new(),
             busy,
         };
-        for delivery in held {
+        beginning.room = Room::of(tx, &mut beginning.shelf, &held).await?;
+        for delivery in beginning.in_order(tx, held).await? {
             let claim = claims[&delivery.id].clone();
             beginning.decide(tx, claim, delivery).await?;
         }
@@ -153,6 +159,7 @@ struct Beginning<'a> {
     now: Timestamp,
     shelf: Shelf,
     settled: Settled,
+    room: Room,
     /// Runs that quiet hours end.
     aborted: Vec<(Uuid, EndReason)>,
     started: Vec<Started>,
@@ -203,8 +210,70 @@ impl Beginning<'_> {
             self.settled.add(claim, waiting);
             return Ok(());
         }
+        match self.make_room(tx, &delivery).await? {
+            Verdict::Goes => {}
+            Verdict::Waits { until, words } => {
+                let detail = format!("{words}: room at {}", until.to_rfc3339());
+                self.settled.note(RunEvent {
+                    run: delivery.run,
+                    at: now,
+                    kind: "deferred".into(),
+                    step: delivery.step.clone(),
+                    detail,
+                });
+                let state = DeliveryState::Scheduled;
+                self.settled
+                    .add(claim, DeliveryRow { state, reason: words, next_at: Some(until), ..delivery });
+                return Ok(());
+            }
+            Verdict::LeftOut { words } => {
+                let reason = format!("{words}: left out");
+                self.settled.add(claim, over(delivery, DeliveryState::Cancelled, reason, now));
+                return Ok(());
+            }
+        }
+        let is_held_out = self.facts.runs.get(&delivery.run).is_some_and(|run| run.arm == Arm::HeldOut);
+        if is_held_out {
+            // As far as anybody else goes, and no further.
+            let reason = "the customer is held out".to_owned();
+            self.settled.add(claim, over(delivery, DeliveryState::HeldOut, reason, now));
+            return Ok(());
+        }
         self.start(claim, delivery, destination);
         Ok(())
+    }
+
+    /// Deliveries in the order in which they take what room there is: by the priority of their
+    /// sequences, then by age.
+    async fn in_order(&mut self, tx: &mut dyn Tx, held: Vec<DeliveryRow>) -> EngineResult<Vec<DeliveryRow>> {
+        let mut ranked = Vec::with_capacity(held.len());
+        for delivery in held {
+            let body = match self.facts.runs.get(&delivery.run) {
+                Some(run) => self.shelf.body(tx, run).await?,
+                None => None,
+            };
+            let priority = body.map_or(0, |body| body.priority);
+            ranked.push((Reverse(priority), delivery.created_at, delivery));
+        }
+        ranked.sort_by(|a, b| (a.0, a.1, &a.2.id).cmp(&(b.0, b.1, &b.2.id)));
+        Ok(ranked.into_iter().map(|(.., delivery)| delivery).collect())
+    }
+
+    /// Whether the limits of the workspace have room for a mail, and makes it where they have.
+    /// What the customer asked for, and what machines are told, needs none.
+    async fn make_room(&mut self, tx: &mut dyn Tx, delivery: &DeliveryRow) -> EngineResult<Verdict> {
+        let is_mail = matches!(delivery.message, Message::Email { .. });
+        let (Some(run), Some(customer), true) =
+            (self.facts.runs.get(&delivery.run), delivery.customer, is_mail)
+        else {
+            return Ok(Verdict::Goes);
+        };
+        let body = self.shelf.body(tx, run).await?;
+        let Some(body) = body.filter(|body| body.class == MessageClass::Marketing) else {
+            return Ok(Verdict::Goes);
+        };
+        let zone = zone_of(self.locked, Some(customer), &self.shelf.workspace(tx).await?.body.zone);
+        Ok(self.room.ask(delivery, customer, &zone, body.when_limited, self.now))
     }
 
     fn start(&mut self, claim: Claimed<DeliveryKey>, delivery: DeliveryRow, destination: DestinationRow) {
@@ -287,6 +356,7 @@ impl Beginning<'_> {
         // The whole lease lies ahead of the send.
         let claims: Vec<_> = sending.into_iter().map(|(claim, _)| claim).collect();
         tx.renew_deliveries(&claims, lease).await?;
+        tx.insert_contacts(&self.room.made).await?;
         let wakes = self.settled.save(tx, self.now).await?;
         ending::end(tx, &self.aborted, self.now).await?;
         Ok(Begun { started: self.started, wakes, busy: self.busy })

@@ -2,7 +2,7 @@
 
 use rekindle_core::Timestamp;
 use rekindle_ports::Tx;
-use rekindle_ports::ledger::{AttemptRow, DeliveryKey, DeliveryRow, RunEvent};
+use rekindle_ports::ledger::{AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, RunEvent};
 use rekindle_ports::rows::Claimed;
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use crate::error::EngineResult;
 pub(super) struct Settled {
     given_back: Vec<(Claimed<DeliveryKey>, DeliveryRow)>,
     attempts: Vec<AttemptRow>,
+    notes: Vec<RunEvent>,
 }
 
 impl Settled {
@@ -26,12 +27,18 @@ impl Settled {
         self.attempts.push(attempt);
     }
 
+    /// A line for the ledger of a run that goes on.
+    pub fn note(&mut self, line: RunEvent) {
+        self.notes.push(line);
+    }
+
     /// Writes them; whether a run goes on.
     pub async fn save(self, tx: &mut dyn Tx, now: Timestamp) -> EngineResult<bool> {
         tx.save_deliveries(&self.given_back, true).await?;
         tx.save_attempts(&self.attempts).await?;
         let over = || self.given_back.iter().map(|(_, delivery)| delivery).filter(|it| it.state.is_final());
-        let lines: Vec<RunEvent> = over().map(|delivery| line(delivery, now)).collect();
+        let mut lines = self.notes.clone();
+        lines.extend(over().map(|delivery| line(delivery, now)));
         tx.log_run(&lines).await?;
         let runs: Vec<Uuid> = over().map(|delivery| delivery.run).collect();
         tx.wake_runs(&runs, now).await?;
@@ -41,10 +48,11 @@ impl Settled {
 
 fn line(delivery: &DeliveryRow, now: Timestamp) -> RunEvent {
     let DeliveryRow { id, state, reason, .. } = delivery;
+    let kind = if *state == DeliveryState::HeldOut { "held_out" } else { "delivery_settled" };
     RunEvent {
         run: delivery.run,
         at: now,
-        kind: "delivery_settled".into(),
+        kind: kind.into(),
         step: delivery.step.clone(),
         detail: format!("{id}: {state:?} {reason}").trim_end().to_owned(),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
-use rekindle_core::sequence::arm::{Arm, Chance};
+use rekindle_core::sequence::arm::Chance;
 use rekindle_core::sequence::progress::Awaits;
 use rekindle_core::sequence::walk::{Next, Situation, walk};
 use rekindle_core::sequence::{Program, SequenceState, Step};
@@ -18,7 +18,6 @@ use uuid::Uuid;
 use super::compose::{Order, compose, delivery_id};
 use super::heard::Heard;
 use super::locks::{Locked, lock_free_subjects, lock_subjects};
-use super::settle::over;
 use super::shelf::Shelf;
 use super::zone::zone_of;
 use crate::engine::Inner;
@@ -216,19 +215,12 @@ impl Walk<'_> {
     /// held out, settles at once; else its outcome wakes the run.
     async fn send(&mut self, tx: &mut dyn Tx, run: &mut RunRow, step: &Step, visit: u32) -> EngineResult<()> {
         let order = Order { run, step, visit };
-        let written = compose(tx, &mut self.shelf, self.deliver, self.locked, order, self.now).await?;
-        let delivery = match (run.arm, written.state) {
-            (Arm::HeldOut, DeliveryState::Scheduled) => {
-                over(written, DeliveryState::HeldOut, "the customer is held out".into(), self.now)
-            }
-            _ => written,
+        let delivery = compose(tx, &mut self.shelf, self.deliver, self.locked, order, self.now).await?;
+        let detail = match delivery.state {
+            DeliveryState::Failed => format!("{}: {}", delivery.id, delivery.reason),
+            _ => delivery.id.clone(),
         };
-        let (kind, detail) = match delivery.state {
-            DeliveryState::Failed => ("delivery_created", format!("{}: {}", delivery.id, delivery.reason)),
-            DeliveryState::HeldOut => ("held_out", format!("{}: {}", delivery.id, delivery.reason)),
-            _ => ("delivery_created", delivery.id.clone()),
-        };
-        self.log(run, kind, &step.id, detail);
+        self.log(run, "delivery_created", &step.id, detail);
         run.progress.awaits = Some(Awaits::Delivery { step: step.id.clone(), visit });
         run.next_at = delivery.state.is_final().then_some(self.now);
         self.done.deliveries.push(delivery);

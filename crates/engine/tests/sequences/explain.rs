@@ -100,7 +100,7 @@ async fn a_message_that_waits_and_one_of_who_is_held_out_say_why() {
             let texts = texts(&story);
             let waits = r#"The message of step "ask" was not sent yet: quiet hours until 2026-01-05T08:00:00Z, zone UTC (the workspace's)."#;
             assert!(texts.contains(&waits), "{texts:#?}");
-            let held = r#"The message of step "ask" was written and not sent: the customer is held out."#;
+            let held = r#"The message of step "ask" was not sent: the customer is held out."#;
             let sent =
                 r#"The message of step "ask" was sent to w***@example.invalid and taken (250 accepted)."#;
             for (place, text) in [held, sent].into_iter().enumerate() {

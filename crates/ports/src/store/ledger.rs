@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::error::StoreResult;
 use crate::ledger::{
-    AttemptRow, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
+    AttemptRow, Contact, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
 };
 use crate::rows::{Claimed, JourneyRow, Lease, NameKind};
 
@@ -144,6 +144,13 @@ pub trait Outbox {
 
     /// Writes a delivery that nobody holds, such as by an operator; whoever held it writes nothing more.
     async fn decide_delivery(&mut self, delivery: &DeliveryRow) -> StoreResult<()>;
+
+    /// Messages to customers from an instant on that count against their limits, oldest first: those
+    /// that were delivered, may have been, or still may be.
+    async fn contacts(&mut self, customers: &[Uuid], since: Timestamp) -> StoreResult<Vec<Contact>>;
+
+    /// Notes messages that count from now on.
+    async fn insert_contacts(&mut self, contacts: &[Contact]) -> StoreResult<()>;
 
     /// Writes attempts: new ones, or their outcomes.
     async fn save_attempts(&mut self, attempts: &[AttemptRow]) -> StoreResult<()>;

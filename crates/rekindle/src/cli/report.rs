@@ -1,7 +1,7 @@
 //! `rekindle report funnel NAME`: figures on the terminal.
 
 mod flat;
-mod recovery;
+pub mod recovery;
 
 use clap::{Subcommand, ValueEnum};
 use jiff::tz::TimeZone;

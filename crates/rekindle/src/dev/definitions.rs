@@ -18,7 +18,7 @@ use rekindle_ports::resources::{DestinationKind, DestinationRow, MailboxSpec, Sm
 /// Id of the funnel.
 pub const FUNNEL: &str = "irc-help";
 /// The sequences: id, name, and the stage whose stall starts them.
-const SEQUENCES: [(&str, &str, &str); 2] =
+pub const SEQUENCES: [(&str, &str, &str); 2] =
     [("did-that-help", "Did that help?", "answered"), ("still-there", "Are you still there?", "came-back")];
 const RELAY: &str = "sink";
 

@@ -44,6 +44,7 @@ pub async fn closing(running: &Running, scope: Scope, inbox: &Inbox) -> Result<(
     facts.stalled();
     facts.sent(inbox);
     facts.returned();
+    stories::worth(running).await?;
     stories::tell(running, &facts).await
 }
 
@@ -144,7 +145,7 @@ impl Facts {
             [
                 delivery.recipient.clone(),
                 delivery.step.clone(),
-                format!("{:?}", delivery.state).to_lowercase(),
+                outcome(delivery.state),
                 delivery.ended_at.map(rekindle_core::Timestamp::to_rfc3339).unwrap_or_default(),
                 if delivery.overtaken { "overtaken by an answer".into() } else { delivery.reason.clone() },
             ]
@@ -190,6 +191,14 @@ fn print<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; 
         anstream::println!("  {line}");
     }
     anstream::println!();
+}
+
+/// The state of a delivery, for people.
+fn outcome(state: DeliveryState) -> String {
+    match state {
+        DeliveryState::HeldOut => "held out".to_owned(),
+        state => format!("{state:?}").to_lowercase(),
+    }
 }
 
 fn width() -> usize {

@@ -3,7 +3,8 @@
 use rekindle_core::mark::MarkKind;
 use rekindle_core::sequence::arm::PARTS;
 use rekindle_core::sequence::{
-    MessageClass, QuietHours, QuietPolicy, ReentryPer, ReentryRule, Sequence, SequenceState, Trigger,
+    LimitPolicy, MessageClass, QuietHours, QuietPolicy, ReentryPer, ReentryRule, Sequence, SequenceState,
+    Trigger,
 };
 use rekindle_core::time::{DAY, HOUR};
 use rekindle_core::violation::{Violation, Violations};
@@ -38,6 +39,8 @@ pub fn sequence(message: &v1::Sequence, id: &str) -> Result<Sequence, Vec<Violat
         holdout: holdout(message.holdout, &mut v),
         entry: message.entry_filter.clone(),
         reentry: message.reentry.as_ref().map(|rule| within(&mut v, "reentry", |v| reentry(rule, v))),
+        when_limited: limit_policy(message.limit_policy, &mut v),
+        priority: message.priority,
     };
     v.into_result(read)
 }
@@ -77,6 +80,8 @@ pub fn to_definition(sequence: &Sequence) -> v1::Sequence {
         holdout: f64::from(sequence.holdout) / f64::from(PARTS),
         entry_filter: sequence.entry.clone(),
         reentry: sequence.reentry.map(to_reentry),
+        limit_policy: to_limit_policy(sequence.when_limited).into(),
+        priority: sequence.priority,
         ..v1::Sequence::default()
     }
 }
@@ -164,6 +169,20 @@ fn to_reentry(rule: ReentryRule) -> v1::ReentryRule {
         }
         .into(),
         cool_down: rule.cool_down.map(time::to_duration),
+    }
+}
+
+fn limit_policy(number: i32, v: &mut Violations) -> LimitPolicy {
+    match choice::known(number, "limitPolicy", v) {
+        v1::LimitPolicy::Unspecified | v1::LimitPolicy::Defer => LimitPolicy::Defer,
+        v1::LimitPolicy::Skip => LimitPolicy::Skip,
+    }
+}
+
+fn to_limit_policy(policy: LimitPolicy) -> v1::LimitPolicy {
+    match policy {
+        LimitPolicy::Defer => v1::LimitPolicy::Defer,
+        LimitPolicy::Skip => v1::LimitPolicy::Skip,
     }
 }
 
@@ -261,6 +280,8 @@ mod tests {
             holdout: 1_234,
             entry: "customer.plan == 'pro'".into(),
             reentry: Some(ReentryRule { per: ReentryPer::Customer, cool_down: Some(DAY) }),
+            when_limited: LimitPolicy::Skip,
+            priority: 7,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::together::Together;
 paged!(ListSequencesRequest);
 
 /// The top-level fields of a sequence that an update can touch.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 11] = [
     "display_name",
     "trigger",
     "steps",
@@ -32,6 +32,8 @@ const FIELDS: [&str; 9] = [
     "holdout",
     "entry_filter",
     "reentry",
+    "limit_policy",
+    "priority",
 ];
 
 /// `rekindle.v1.SequenceService`.
@@ -251,6 +253,7 @@ fn definition(message: Option<&v1::Sequence>, id: &str) -> Result<Sequence, ApiE
 fn merge(mut current: v1::Sequence, change: v1::Sequence, mask: &Mask) -> v1::Sequence {
     take!(mask, change => current {
         display_name, trigger, steps, max_delay, message_class, quiet_hours, holdout, entry_filter, reentry,
+        limit_policy, priority,
     });
     current
 }
@@ -272,6 +275,8 @@ mod tests {
             holdout: 0.1,
             entry_filter: "customer.vip".into(),
             reentry: Some(v1::ReentryRule::default()),
+            limit_policy: 2,
+            priority: 3,
             ..Default::default()
         };
         assert_eq!(merge(current.clone(), v1::Sequence::default(), &everything), v1::Sequence::default());

@@ -17,7 +17,8 @@ use crate::status::ApiError;
 use crate::together::Together;
 
 /// The top-level fields of a workspace that an update can touch.
-const FIELDS: [&str; 6] = ["display_name", "default_zone", "calendars", "sender", "reply_to", "unsubscribe"];
+const FIELDS: [&str; 7] =
+    ["display_name", "default_zone", "calendars", "sender", "reply_to", "unsubscribe", "contact_limits"];
 
 /// `rekindle.v1.WorkspaceService`.
 #[derive(Clone)]
@@ -55,7 +56,9 @@ impl Workspaces {
         // Without an etag, what the mask left alone still has to be what it was read as.
         let etag = if change.etag.is_empty() { workspace_etag(&current) } else { change.etag.clone() };
         let merged = merge(to_workspace(&current), change, mask);
-        let body = workspace(merged);
+        let mut v = Violations::new();
+        let body = workspace(merged, &mut v);
+        let body = v.into_result(body).map_err(ApiError::fields)?;
         let row = self.0.engine.update_workspace(scope, WorkspaceChange { body, etag: Some(etag) }).await?;
         Ok(to_workspace(&row))
     }
@@ -80,7 +83,9 @@ impl WorkspaceService for Workspaces {
 
 /// The present settings with the fields of the change that the mask covers.
 fn merge(mut current: v1::Workspace, change: v1::Workspace, mask: &Mask) -> v1::Workspace {
-    take!(mask, change => current { display_name, default_zone, calendars, sender, reply_to, unsubscribe });
+    take!(mask, change => current {
+        display_name, default_zone, calendars, sender, reply_to, unsubscribe, contact_limits,
+    });
     current
 }
 

@@ -13,7 +13,7 @@ use rekindle_ports::browse::{ConversationQuery, CustomerQuery, Scanned, SilenceR
 use rekindle_ports::erasure::{Erased, Erasure};
 use rekindle_ports::facts::{AttemptFact, FactQuery, RunFact, SilenceFact, StandingFact};
 use rekindle_ports::ledger::{
-    AttemptRow, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
+    AttemptRow, Contact, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
 };
 use rekindle_ports::resources::{
     DestinationRow, RequestKind, RequestRow, SequenceRow, SuppressionKind, SuppressionRow, WorkspaceRow,
@@ -142,6 +142,8 @@ delegate!(Outbox {
     fn renew_deliveries(claims: &[Claimed<DeliveryKey>], lease: &Lease) -> StoreResult<Vec<DeliveryKey>>;
     fn save_deliveries(held: &[(Claimed<DeliveryKey>, DeliveryRow)], release: bool) -> StoreResult<Vec<String>>;
     fn decide_delivery(delivery: &DeliveryRow) -> StoreResult<()>;
+    fn contacts(customers: &[Uuid], since: Timestamp) -> StoreResult<Vec<Contact>>;
+    fn insert_contacts(contacts: &[Contact]) -> StoreResult<()>;
     fn save_attempts(attempts: &[AttemptRow]) -> StoreResult<()>;
     fn attempts_of(deliveries: &[String]) -> StoreResult<HashMap<String, Vec<AttemptRow>>>;
 });

@@ -32,7 +32,7 @@ pub(super) fn of_line(run: &RunRow, line: &RunEvent, delivery: Option<&DeliveryR
             _ => format!("The message of step {step:?} was written."),
         },
         "held_out" => {
-            format!("The message of step {step:?} was written and not sent: the customer is held out.")
+            format!("The message of step {step:?} was not sent: the customer is held out.")
         }
         "delivery_settled" => return settled(step, delivery?),
         "resolved" => format!("Somebody decided what became of the message of step {step:?}: {detail}."),
@@ -45,7 +45,7 @@ fn settled(step: &str, delivery: &DeliveryRow) -> Option<String> {
     let why = if delivery.reason.is_empty() { "nobody said why" } else { &delivery.reason };
     let ended = match delivery.state {
         DeliveryState::Suppressed => "was not sent, because it may not be",
-        DeliveryState::Cancelled => "was not sent, because it was no longer wanted",
+        DeliveryState::Cancelled => "was not sent",
         DeliveryState::Expired => "was given up, because its time was over",
         DeliveryState::Failed => "failed for good",
         DeliveryState::Unknown => "may or may not have arrived, and is not sent again by itself",

@@ -112,7 +112,7 @@ fn interval(interval: &v1::Interval) -> String {
 }
 
 /// The answer for people.
-fn told(answer: &v1::QueryRecoveryResponse) -> String {
+pub fn told(answer: &v1::QueryRecoveryResponse) -> String {
     // Taken out again where they are not wanted.
     let paint = Paint { colors: true };
     let mut text = String::new();

@@ -1,14 +1,17 @@
-//! Four stories: a message that was sent, one that waited, one that was held out, one that an
+//! What a sequence was worth, and four stories: a message that was sent, one that waited, one that was held out, one that an
 //! answer made needless.
 
 use rekindle_core::sequence::arm::Arm;
 use rekindle_ports::ledger::{DeliveryState, EndReason, RunRow};
 use rekindle_proto::v1;
+use rekindle_proto::v1::metrics_service_client::MetricsServiceClient;
 use rekindle_proto::v1::run_service_client::RunServiceClient;
 
 use super::Facts;
 use crate::cli::Failure;
 use crate::cli::explain::story;
+use crate::cli::report::recovery::told;
+use crate::dev::definitions::SEQUENCES;
 use crate::serve::Running;
 use crate::wire::causes;
 
@@ -23,6 +26,20 @@ const WANTED: [(&str, Wanted); 4] = [
         run.end_reason == Some(EndReason::CustomerReturned) && !facts.has(run, DeliveryState::Delivered)
     }),
 ];
+
+/// Says what the first sequence was worth, as `rekindle report recovery` does.
+pub(super) async fn worth(running: &Running) -> Result<(), Failure> {
+    let address = format!("http://{}", running.grpc);
+    let client = MetricsServiceClient::connect(address.clone()).await;
+    let mut client = client.map_err(|error| Failure::Unreachable { address, reason: causes(&error) })?;
+    let request = v1::QueryRecoveryRequest {
+        sequence: format!("workspaces/default/sequences/{}", SEQUENCES[0].0),
+        ..Default::default()
+    };
+    let answer = client.query_recovery(request).await?.into_inner();
+    anstream::println!("{}", told(&answer));
+    Ok(())
+}
 
 /// Tells them, each as `rekindle explain` does.
 pub(super) async fn tell(running: &Running, facts: &Facts) -> Result<(), Failure> {
