@@ -1,5 +1,5 @@
-//! What runs remember of their way, whether their customers are held out, and when customers were
-//! written to.
+//! What runs remember of their way, whether their customers are held out, which messages go to
+//! our own side, and when customers were written to.
 
 use sea_orm_migration::prelude::*;
 
@@ -18,6 +18,8 @@ const UP: &str = "
 ALTER TABLE runs ADD COLUMN arm SMALLINT NOT NULL DEFAULT 1;
 
 ALTER TABLE runs ADD COLUMN progress TEXT NOT NULL DEFAULT '{}';
+
+ALTER TABLE deliveries ADD COLUMN internal BOOLEAN NOT NULL DEFAULT FALSE;
 
 CREATE TABLE contacts (
     bucket SMALLINT NOT NULL, workspace BIGINT NOT NULL, customer {uuid} NOT NULL, delivery {name} NOT NULL,

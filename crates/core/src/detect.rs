@@ -9,7 +9,7 @@ use crate::time::{DAY, HOUR, MINUTE, SECOND, Timestamp};
 /// A clock that ran out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due<'a> {
-    /// Stall or abandonment.
+    /// What it makes of the silence.
     pub kind: MarkKind,
     /// The clock.
     pub clock: &'a SilenceClock,
@@ -26,16 +26,13 @@ pub struct Verdict<'a> {
     pub look_at: Option<Timestamp>,
 }
 
-/// Decides whether a silence has become a stall or an abandonment by `now`.
+/// Decides whether a silence has become a stall or an abandonment by `now`, or is about to.
 ///
 /// `now` is a value, so the same inputs give the same verdict in a test, in a
 /// preview and after a crash. What is due is reported however often it is asked
 /// for: marks are unique, so noticing twice marks once.
 pub fn detect(silence: &Silence, now: Timestamp) -> Verdict<'_> {
-    let mut clocks: Vec<_> = [(MarkKind::Stalled, &silence.stall), (MarkKind::Abandoned, &silence.abandon)]
-        .into_iter()
-        .filter_map(|(kind, clock)| Some((kind, clock.as_ref()?)))
-        .collect();
+    let mut clocks: Vec<_> = silence.clocks().collect();
     clocks.sort_by_key(|(kind, clock)| (clock.due_at, *kind));
     let look_at = clocks.iter().map(|(_, clock)| clock.due_at).find(|due| *due > now);
     let due = clocks
@@ -48,13 +45,14 @@ pub fn detect(silence: &Silence, now: Timestamp) -> Verdict<'_> {
 
 /// When the detector has to look at a silence next, seen from nothing marked yet.
 pub fn first_look(silence: &Silence) -> Option<Timestamp> {
-    silence.stall_at().into_iter().chain(silence.abandon_at()).min()
+    silence.clocks().map(|(_, clock)| clock.due_at).min()
 }
 
 /// Says in words why a silence was marked.
 pub fn reason(funnel: &Funnel, place: usize, kind: MarkKind) -> String {
     let stage = &funnel.stages[place];
     let (word, rule) = match kind {
+        MarkKind::Warned => ("about to stall", stage.warn()),
         MarkKind::Stalled => ("stalled", stage.stall),
         MarkKind::Abandoned => ("abandoned", stage.abandon),
     };

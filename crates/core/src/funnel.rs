@@ -140,6 +140,9 @@ pub struct Stage {
     /// When a silence here is a stall.
     #[serde(default)]
     pub stall: Option<SilenceRule>,
+    /// When a silence here is about to become a stall: thousandths of the stall rule's length.
+    #[serde(default)]
+    pub warn_at: Option<u16>,
     /// When a silence here is an abandonment.
     #[serde(default)]
     pub abandon: Option<SilenceRule>,
@@ -152,6 +155,15 @@ pub struct Stage {
     /// Journey map: anything else.
     #[serde(default)]
     pub notes: String,
+}
+
+impl Stage {
+    /// The rule of its warning: the stall rule, cut short.
+    pub fn warn(&self) -> Option<SilenceRule> {
+        let stall = self.stall?;
+        // Five years and a thousand stay far from overflow.
+        Some(SilenceRule { after: stall.after * i64::from(self.warn_at?) / 1_000, ..stall })
+    }
 }
 
 /// Events that void an attempt between two stages.

@@ -11,10 +11,23 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkKind {
+    /// About to become a stall.
+    Warned,
     /// A stall.
     Stalled,
     /// An abandonment.
     Abandoned,
+}
+
+impl MarkKind {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warned => "warned",
+            Self::Stalled => "stalled",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// Why a mark started no run, or that it may.
@@ -41,7 +54,7 @@ pub struct MarkKey {
     pub subject: Uuid,
     /// Stage id.
     pub stage: String,
-    /// Stall or abandonment.
+    /// What the silence became.
     pub kind: MarkKind,
     /// Id of the event from which the clock ran.
     pub anchor: String,

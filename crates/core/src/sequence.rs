@@ -16,8 +16,8 @@ pub mod validate;
 pub mod walk;
 
 pub use action::{
-    Action, Branch, CallWebhook, Case, Repeat, SendEmail, Split, UnknownPolicy, Variant, Wait, WaitFor,
-    WaitUntil,
+    Action, Branch, CallWebhook, Case, Escalate, Repeat, SendEmail, Split, UnknownPolicy, Variant, Wait,
+    WaitFor, WaitUntil,
 };
 pub use contact::{ContactLimit, LimitPolicy};
 pub use program::Program;
@@ -31,7 +31,7 @@ pub struct Trigger {
     pub funnel: String,
     /// Stage id.
     pub stage: String,
-    /// Stall or abandonment.
+    /// What the silence has become.
     pub on: MarkKind,
     /// Only silences in which this party owes the next word; `Anyone` takes all.
     #[serde(default)]

@@ -42,7 +42,7 @@ pub struct EmailInputs {
     pub text: String,
     /// The same as HTML, if the recipient shows it.
     pub html: Option<String>,
-    /// Where a POST unsubscribes at once (RFC 8058).
+    /// Where a POST unsubscribes at once (RFC 8058); empty for mail to our own side.
     pub list_unsubscribe_url: String,
     /// An address that unsubscribes whoever writes to it (RFC 2369).
     pub unsubscribe_mailto: Option<String>,
@@ -123,12 +123,14 @@ fn headers(inputs: &EmailInputs) -> Result<MessageBuilder, EmailError> {
     if let Some(reply_to) = &inputs.reply_to {
         builder = builder.reply_to(checks::mailbox("reply_to", reply_to)?);
     }
-    let unsubscribe =
-        checks::unsubscribe(&inputs.list_unsubscribe_url, inputs.unsubscribe_mailto.as_deref())?;
-    Ok(builder
-        .raw_header(raw("List-Unsubscribe", unsubscribe))
-        .raw_header(raw("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()))
-        .raw_header(raw("Auto-Submitted", "auto-generated".to_owned())))
+    if !inputs.list_unsubscribe_url.is_empty() {
+        let unsubscribe =
+            checks::unsubscribe(&inputs.list_unsubscribe_url, inputs.unsubscribe_mailto.as_deref())?;
+        builder = builder
+            .raw_header(raw("List-Unsubscribe", unsubscribe))
+            .raw_header(raw("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+    }
+    Ok(builder.raw_header(raw("Auto-Submitted", "auto-generated".to_owned())))
 }
 
 /// Years 1970–9999, what an RFC 5322 date can say.

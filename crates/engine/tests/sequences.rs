@@ -34,5 +34,7 @@ mod stopping;
 mod verbs;
 #[path = "sequences/walk.rs"]
 mod walk;
+#[path = "sequences/warnings.rs"]
+mod warnings;
 #[path = "sequences/ways.rs"]
 mod ways;

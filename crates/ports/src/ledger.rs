@@ -56,6 +56,8 @@ pub enum EndReason {
     Filtered,
     /// The subject had a run of the sequence too recently.
     CoolDown,
+    /// Our side owed the word, and spoke.
+    AgentActed,
 }
 
 /// A run of a sequence.
@@ -207,6 +209,8 @@ pub struct DeliveryRow {
     pub message: Message,
     /// Whether to park it when an outcome is unknown.
     pub park_unknown: bool,
+    /// Whether it goes to our own side, and is no message to the customer.
+    pub internal: bool,
     /// Where it is.
     pub state: DeliveryState,
     /// Why, for people; empty where the state says it all.

@@ -63,7 +63,7 @@ impl Code for FillState {
 }
 
 impl Code for MarkKind {
-    const CODES: &'static [(Self, i32)] = &[(Self::Stalled, 1), (Self::Abandoned, 2)];
+    const CODES: &'static [(Self, i32)] = &[(Self::Stalled, 1), (Self::Abandoned, 2), (Self::Warned, 3)];
 }
 
 impl Code for MarkFate {
@@ -107,6 +107,7 @@ impl Code for EndReason {
         (Self::NotStarted, 13),
         (Self::Filtered, 14),
         (Self::CoolDown, 15),
+        (Self::AgentActed, 16),
     ];
 }
 
@@ -193,11 +194,11 @@ mod tests {
         survives!(EndedBy: CustomerReturned, Advanced, Closed, AgentActed, Other);
         survives!(LivePolicy: Drain, Migrate, Cancel);
         survives!(FillState: Running, Done, Cancelled);
-        survives!(MarkKind: Stalled, Abandoned);
+        survives!(MarkKind: Warned, Stalled, Abandoned);
         survives!(MarkFate: Live, History, TakenOver, Voided);
         survives!(SequenceState: Draft, Active, Paused, Archived);
         survives!(RunState: Running, Completed, Ended, Cancelled, Skipped);
-        survives!(EndReason: CustomerReturned, GoalReached, StageLeft, Cancelled, SequenceArchived, Voided, Stale, History, Erased, Failed, QuietHours, Paused, NotStarted, Filtered, CoolDown);
+        survives!(EndReason: CustomerReturned, GoalReached, StageLeft, Cancelled, SequenceArchived, Voided, Stale, History, Erased, Failed, QuietHours, Paused, NotStarted, Filtered, CoolDown, AgentActed);
         survives!(Arm: Treated, HeldOut);
         survives!(DeliveryState: Scheduled, Sending, Delivered, Failed, Suppressed, Cancelled, Expired, Unknown, HeldOut);
         survives!(AttemptOutcome: Delivered, Retry, Rejected, Unknown);

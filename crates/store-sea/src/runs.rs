@@ -423,6 +423,7 @@ fn words(reason: EndReason) -> &'static str {
         EndReason::NotStarted => "it came due before its sequence was started or resumed",
         EndReason::Filtered => "the entry filter did not let it in",
         EndReason::CoolDown => "its subject had a run not long before",
+        EndReason::AgentActed => "our side spoke",
     }
 }
 

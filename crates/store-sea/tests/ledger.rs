@@ -592,6 +592,7 @@ fn delivery(name: &str, run: u128) -> DeliveryRow {
         recipient: "crm.test".into(),
         message: Message::Webhook { body: "{\"a\":\"é\"}".into() },
         park_unknown: true,
+        internal: false,
         state: DeliveryState::Scheduled,
         reason: String::new(),
         overtaken: false,

@@ -6,6 +6,7 @@ use super::passage::{Passages, Standing};
 use crate::event::{Event, OrderKey};
 use crate::funnel::compile::CompiledFunnel;
 use crate::funnel::{OwedBy, SilenceRule};
+use crate::mark::MarkKind;
 use crate::time::Timestamp;
 use crate::turn::Turn;
 
@@ -54,6 +55,9 @@ pub struct Silence {
     /// The stall clock, if the stage has one that runs.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "s")]
     pub stall: Option<SilenceClock>,
+    /// The clock of the warning before the stall, if the stage has one that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "w")]
+    pub warn: Option<SilenceClock>,
     /// The abandonment clock, if the stage has one that runs.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "b")]
     pub abandon: Option<SilenceClock>,
@@ -87,6 +91,16 @@ impl Silence {
     /// When it is an abandonment.
     pub fn abandon_at(&self) -> Option<Timestamp> {
         self.abandon.as_ref().map(|clock| clock.due_at)
+    }
+
+    /// Its clocks, each with what it makes of the silence.
+    pub fn clocks(&self) -> impl Iterator<Item = (MarkKind, &SilenceClock)> {
+        let all = [
+            (MarkKind::Warned, &self.warn),
+            (MarkKind::Stalled, &self.stall),
+            (MarkKind::Abandoned, &self.abandon),
+        ];
+        all.into_iter().filter_map(|(kind, clock)| Some((kind, clock.as_ref()?)))
     }
 
     /// Whether it became due before it ended (an open one may still).
@@ -191,11 +205,13 @@ fn silence_after(
     };
     let stall = stage.stall.as_ref().and_then(clock);
     let abandon = stage.abandon.as_ref().and_then(clock);
+    let warn = stage.warn().as_ref().and_then(clock);
     let anchors = [stall.as_ref(), abandon.as_ref()];
     let anchor = anchors.into_iter().flatten().map(|clock| &clock.anchor).max()?.clone();
     Some(Silence {
         key: SilenceKey { place, anchor },
         stall,
+        warn,
         abandon,
         until: None,
         ended_by: None,

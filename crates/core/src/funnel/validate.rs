@@ -101,6 +101,10 @@ fn check_stage(funnel: &Funnel, stage: &Stage, place: usize, v: &mut Violations)
     );
     silence_rule(stage.stall.as_ref(), "stall", v);
     silence_rule(stage.abandon.as_ref(), "abandon", v);
+    if let Some(parts) = stage.warn_at {
+        v.require((1..1_000).contains(&parts), "warnAt", "takes a fraction above 0 and below 1");
+        v.require(stage.stall.is_some(), "warnAt", "warns of a stall: the stage has no stall rule");
+    }
     check_silence_order(stage, v);
 }
 

@@ -150,6 +150,28 @@ pub struct CallWebhook {
     pub unknown: UnknownPolicy,
 }
 
+/// Tells our own side: a mail or a webhook that is no message to the customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalate {
+    /// Destination id; an SMTP relay or a webhook.
+    pub destination: String,
+    /// Template of the address of a mail.
+    #[serde(default)]
+    pub to: String,
+    /// Template of the subject of a mail.
+    #[serde(default)]
+    pub subject: String,
+    /// Template of the plain text of a mail.
+    #[serde(default)]
+    pub text: String,
+    /// Template of a JSON value that becomes a webhook payload's `data.custom`; empty means none.
+    #[serde(default)]
+    pub body: String,
+    /// What to do about unknown outcomes.
+    #[serde(default)]
+    pub unknown: UnknownPolicy,
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -170,6 +192,8 @@ pub enum Action {
     SendEmail(SendEmail),
     /// Calls a webhook.
     CallWebhook(CallWebhook),
+    /// Tells our own side.
+    Escalate(Escalate),
     /// Ends the run here.
     End,
 }
@@ -180,6 +204,7 @@ impl Action {
         match self {
             Self::SendEmail(email) => Some(&email.destination),
             Self::CallWebhook(webhook) => Some(&webhook.destination),
+            Self::Escalate(escalate) => Some(&escalate.destination),
             _ => None,
         }
     }
@@ -195,6 +220,7 @@ impl Action {
             Self::Repeat(_) => "repeat",
             Self::SendEmail(_) => "sendEmail",
             Self::CallWebhook(_) => "callWebhook",
+            Self::Escalate(_) => "escalate",
             Self::End => "end",
         }
     }
@@ -215,9 +241,12 @@ impl Action {
                 variants.map(|(place, way)| (format!("variants[{place}].steps"), &way.steps[..])).collect()
             }
             Self::Repeat(repeat) => vec![("steps".into(), &repeat.steps[..])],
-            Self::Wait(_) | Self::WaitUntil(_) | Self::SendEmail(_) | Self::CallWebhook(_) | Self::End => {
-                Vec::new()
-            }
+            Self::Wait(_)
+            | Self::WaitUntil(_)
+            | Self::SendEmail(_)
+            | Self::CallWebhook(_)
+            | Self::Escalate(_)
+            | Self::End => Vec::new(),
         }
     }
 }

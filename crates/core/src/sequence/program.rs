@@ -128,6 +128,7 @@ impl Layout {
                 | Action::WaitUntil(_)
                 | Action::SendEmail(_)
                 | Action::CallWebhook(_)
+                | Action::Escalate(_)
                 | Action::End => self.ops.push(Op::Do { step: step.clone(), hours: None }),
             }
         }

@@ -3,7 +3,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{CallWebhook, QuietHours, SendEmail, Sequence};
+use super::{CallWebhook, Escalate, QuietHours, SendEmail, Sequence};
 use crate::calendar::Hours;
 use crate::funnel::validate::is_user_id;
 use crate::predicate;
@@ -107,6 +107,14 @@ fn check_webhook(webhook: &CallWebhook, v: &mut Violations) {
     let CallWebhook { destination, body, unknown: _ } = webhook;
     v.require(is_user_id(destination), "destination", "names no destination");
     check_size(body, "body", v);
+}
+
+fn check_escalate(escalate: &Escalate, v: &mut Violations) {
+    let Escalate { destination, to, subject, text, body, unknown: _ } = escalate;
+    v.require(is_user_id(destination), "destination", "names no destination");
+    for (field, template) in [("to", to), ("subject", subject), ("text", text), ("body", body)] {
+        check_size(template, field, v);
+    }
 }
 
 fn check_size(template: &str, field: &str, v: &mut Violations) {

@@ -86,6 +86,7 @@ fn delivery(message: Message) -> DeliveryRow {
         recipient: String::new(),
         message,
         park_unknown: false,
+        internal: false,
         state: DeliveryState::Sending,
         reason: String::new(),
         overtaken: false,

@@ -162,6 +162,7 @@ fn delivery(destination: &DestinationRow, id: Uuid, message: Message, now: Times
         recipient: String::new(),
         message,
         park_unknown: true,
+        internal: false,
         state: DeliveryState::Sending,
         reason: String::new(),
         overtaken: false,

@@ -9,7 +9,7 @@ use rekindle_core::Timestamp;
 use rekindle_core::event::Event;
 use rekindle_core::fold::Silence;
 use rekindle_core::fold::passage::Standing;
-use rekindle_core::funnel::CompiledFunnel;
+use rekindle_core::funnel::{CompiledFunnel, OwedBy};
 use rekindle_core::mark::{MarkFate, MarkKey, MarkKind};
 use rekindle_core::sequence::progress::Awaits;
 use rekindle_ports::Tx;
@@ -46,6 +46,8 @@ pub(super) struct Whereabouts {
     pub revision: i32,
     /// Instant of the anchor of the silence in progress.
     pub quiet_since: Option<Timestamp>,
+    /// The clocks of the silence in progress, each with the event from which it runs.
+    pub clocks: Vec<(MarkKind, String)>,
 }
 
 /// The clocks of a silence that run out before it ends.
@@ -64,13 +66,12 @@ pub(super) fn due_keys(
 /// All clocks of a silence.
 pub(super) fn clocks(funnel: &CompiledFunnel, funnel_id: &str, subject: Uuid, silence: &Silence) -> DueKeys {
     let stage = &funnel.funnel.stages[silence.key.place].id;
-    [(MarkKind::Stalled, &silence.stall), (MarkKind::Abandoned, &silence.abandon)]
-        .into_iter()
-        .filter_map(|(kind, clock)| {
-            let clock = clock.as_ref()?;
+    silence
+        .clocks()
+        .map(|(kind, clock)| {
             let anchor = clock.anchor.id.clone();
             let key = MarkKey { funnel: funnel_id.into(), subject, stage: stage.clone(), kind, anchor };
-            Some((key, clock.due_at))
+            (key, clock.due_at)
         })
         .collect()
 }
@@ -91,9 +92,14 @@ impl Effects {
         let subjects: Vec<Uuid> = subjects.into_iter().collect();
         let runs = tx.open_runs(&subjects).await?;
         let renamed = self.renamed(tx, &runs).await?;
+        let answered = self.answered(tx, &runs).await?;
         let ended: Vec<(Uuid, EndReason)> = runs
             .iter()
-            .filter_map(|run| Some((run.id, self.end_of(run, fresh, owners, &voided, &renamed)?)))
+            .filter_map(|run| {
+                let end = self.end_of(run, fresh, owners, &voided, &renamed);
+                let end = end.or_else(|| answered.contains(&run.id).then_some(EndReason::AgentActed));
+                Some((run.id, end?))
+            })
             .collect();
         let over: HashSet<Uuid> = ended.iter().map(|(run, _)| *run).collect();
         // What is said about a customer as such concerns the runs of all their conversations.
@@ -167,6 +173,29 @@ impl Effects {
             }
         }
         Ok(renamed)
+    }
+
+    /// Runs for silences of our own side that are over: it spoke.
+    async fn answered(&self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashSet<Uuid>> {
+        let moved = |run: &&RunRow| {
+            let now = self.standings.get(&(run.trigger.funnel.clone(), run.trigger.subject));
+            let runs_on = |now: &Whereabouts| {
+                let mut clocks = now.clocks.iter();
+                clocks.any(|(kind, anchor)| (*kind, anchor) == (run.trigger.kind, &run.trigger.anchor))
+            };
+            now.is_some_and(|now| !runs_on(now))
+        };
+        let moved: Vec<&RunRow> = runs.iter().filter(moved).collect();
+        if moved.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let subjects: Vec<Uuid> = moved.iter().map(|run| run.trigger.subject).collect();
+        let marks = tx.marks_of(&subjects).await?;
+        let ours = |run: &&&RunRow| {
+            let mark = marks.iter().find(|mark| mark.key == run.trigger);
+            mark.is_some_and(|mark| mark.owed_by == OwedBy::Agent && mark.fate != MarkFate::Voided)
+        };
+        Ok(moved.iter().filter(ours).map(|run| run.id).collect())
     }
 
     /// Why a run ends now, if it does.

@@ -141,7 +141,9 @@ impl Facts {
             entries.push((SuppressionKind::Domain, domain));
             entries.push((SuppressionKind::Address, address));
         }
-        let name = delivery.customer.and_then(|customer| self.names.get(&customer));
+        // What is said about a customer is said to somebody else.
+        let customer = delivery.customer.filter(|_| !delivery.internal);
+        let name = customer.and_then(|customer| self.names.get(&customer));
         entries.extend(name.map(|name| (SuppressionKind::Customer, name.clone())));
         entries
     }
@@ -233,7 +235,7 @@ impl Beginning<'_> {
             }
         }
         let is_held_out = self.facts.runs.get(&delivery.run).is_some_and(|run| run.arm == Arm::HeldOut);
-        if is_held_out {
+        if is_held_out && !delivery.internal {
             // As far as anybody else goes, and no further.
             let reason = "the customer is held out".to_owned();
             self.settled.add(claim, over(delivery, DeliveryState::HeldOut, reason, now));
@@ -262,9 +264,8 @@ impl Beginning<'_> {
     /// Whether the limits of the workspace have room for a mail, and makes it where they have.
     /// What the customer asked for, and what machines are told, needs none.
     async fn make_room(&mut self, tx: &mut dyn Tx, delivery: &DeliveryRow) -> EngineResult<Verdict> {
-        let is_mail = matches!(delivery.message, Message::Email { .. });
         let (Some(run), Some(customer), true) =
-            (self.facts.runs.get(&delivery.run), delivery.customer, is_mail)
+            (self.facts.runs.get(&delivery.run), delivery.customer, is_mail_to_customer(delivery))
         else {
             return Ok(Verdict::Goes);
         };
@@ -341,8 +342,8 @@ impl Beginning<'_> {
         };
         let body = self.shelf.body(tx, run).await?;
         let program = body.and_then(|body| self.inner.programs.of(&body));
-        let is_mail = matches!(delivery.message, Message::Email { .. });
-        let Some(quiet) = program.as_ref().and_then(|program| program.quiet()).filter(|_| is_mail) else {
+        let quiet = program.as_ref().and_then(|program| program.quiet());
+        let Some(quiet) = quiet.filter(|_| is_mail_to_customer(delivery)) else {
             return Ok(Ruling::Send);
         };
         let zone = zone_of(self.locked, delivery.customer, &self.shelf.workspace(tx).await?.body.zone);
@@ -361,6 +362,11 @@ impl Beginning<'_> {
         ending::end(tx, &self.aborted, self.now).await?;
         Ok(Begun { started: self.started, wakes, busy: self.busy })
     }
+}
+
+/// Whether a message is one that people are to be spared at night and too often.
+fn is_mail_to_customer(delivery: &DeliveryRow) -> bool {
+    matches!(delivery.message, Message::Email { .. }) && !delivery.internal
 }
 
 /// How a message ends that quiet hours keep from going, and that is not to wait.

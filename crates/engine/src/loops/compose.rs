@@ -1,12 +1,12 @@
 //! Writes what a step sends: once, so that every attempt sends the same bytes.
 
 use rekindle_core::Timestamp;
-use rekindle_core::sequence::{Action, CallWebhook, SendEmail, Step, UnknownPolicy};
+use rekindle_core::sequence::{Action, Escalate, SendEmail, Step, UnknownPolicy};
 use rekindle_core::time::DAY;
 use rekindle_core::value::Properties;
 use rekindle_ports::deliver::TemplateKind;
 use rekindle_ports::ledger::{DeliveryRow, DeliveryState, Message, RunRow};
-use rekindle_ports::resources::{DestinationKind, DestinationRow, WorkspaceRow};
+use rekindle_ports::resources::{DestinationKind, DestinationRow, MailboxSpec, WorkspaceRow};
 use rekindle_ports::rows::RevisionRow;
 use rekindle_ports::{Deliver, Tx};
 use serde_json::json;
@@ -31,6 +31,7 @@ pub(super) async fn compose(
     let (destination_id, unknown) = match &step.action {
         Action::SendEmail(email) => (&email.destination, email.unknown),
         Action::CallWebhook(webhook) => (&webhook.destination, webhook.unknown),
+        Action::Escalate(escalate) => (&escalate.destination, escalate.unknown),
         _ => unreachable!("only steps that send are composed"),
     };
     let destination = shelf.destination(tx, destination_id).await?;
@@ -72,6 +73,7 @@ pub(super) async fn compose(
         recipient,
         message,
         park_unknown: unknown == UnknownPolicy::Park,
+        internal: matches!(step.action, Action::Escalate(_)),
         state,
         reason,
         overtaken: false,
@@ -120,7 +122,10 @@ impl Writer<'_> {
     pub fn write(&self, destination: &DestinationRow) -> Written {
         match &self.step.action {
             Action::SendEmail(email) => self.email(email, destination),
-            Action::CallWebhook(webhook) => self.webhook(webhook, destination),
+            Action::CallWebhook(webhook) => {
+                self.webhook(&webhook.body, self.run.trigger.kind.as_str(), destination)
+            }
+            Action::Escalate(escalate) => self.escalation(escalate, destination),
             _ => Err("the step sends nothing".into()),
         }
     }
@@ -129,8 +134,7 @@ impl Writer<'_> {
         let DestinationKind::Smtp { sender, .. } = &destination.kind else {
             return Err(format!("the destination {:?} sends no mail", destination.id));
         };
-        let from = sender.clone().or_else(|| self.workspace.body.sender.clone());
-        let from = from.ok_or("neither the destination nor the workspace names a sender")?;
+        let from = self.sender(sender.as_ref())?;
         let to = if email.to.is_empty() {
             let address = self.context["customer"]["email"].as_str();
             address.ok_or("the customer has no email attribute")?.to_owned()
@@ -158,11 +162,39 @@ impl Writer<'_> {
         Ok((to, message))
     }
 
-    fn webhook(&self, webhook: &CallWebhook, destination: &DestinationRow) -> Written {
+    fn sender(&self, own: Option<&MailboxSpec>) -> Result<MailboxSpec, String> {
+        let sender = own.or(self.workspace.body.sender.as_ref()).cloned();
+        sender.ok_or_else(|| "neither the destination nor the workspace names a sender".to_owned())
+    }
+
+    /// A word to our own side: nobody unsubscribes from it.
+    fn escalation(&self, escalate: &Escalate, destination: &DestinationRow) -> Written {
+        let DestinationKind::Smtp { sender, .. } = &destination.kind else {
+            return self.webhook(&escalate.body, "escalated", destination);
+        };
+        let from = self.sender(sender.as_ref())?;
+        let to = self.render("to", &escalate.to, TemplateKind::Address)?;
+        let domain = from.address.rsplit('@').next().unwrap_or("rekindle.invalid");
+        let message = Message::Email {
+            message_id: format!("{}@{domain}", delivery_id(self.run, &self.step.id, self.visit)),
+            date: self.now.to_parts().0,
+            reply_to: None,
+            subject: self.render("subject", &escalate.subject, TemplateKind::Subject)?,
+            text: self.render("text", &escalate.text, TemplateKind::Text)?,
+            html: None,
+            to: to.clone(),
+            unsubscribe_url: String::new(),
+            unsubscribe_mailto: String::new(),
+            from,
+        };
+        Ok((to, message))
+    }
+
+    fn webhook(&self, custom: &str, event: &str, destination: &DestinationRow) -> Written {
         let DestinationKind::Webhook { url, .. } = &destination.kind else {
             return Err(format!("the destination {:?} is no webhook", destination.id));
         };
-        let custom = match webhook.body.as_str() {
+        let custom = match custom {
             "" => serde_json::Value::Null,
             body => {
                 let text = self.render("body", body, TemplateKind::Json)?;
@@ -171,7 +203,7 @@ impl Writer<'_> {
         };
         let trigger = &self.run.trigger;
         let body = json!({
-            "type": format!("conversation.{}", serde_json::to_value(trigger.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default()),
+            "type": format!("conversation.{event}"),
             "timestamp": self.now.to_rfc3339(),
             "data": {
                 "run": self.run.id.to_string(),

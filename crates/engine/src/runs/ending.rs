@@ -117,5 +117,6 @@ pub(crate) fn words(reason: EndReason) -> &'static str {
         EndReason::NotStarted => "the silence came due before the sequence was started or resumed",
         EndReason::Filtered => "the entry filter did not let it in",
         EndReason::CoolDown => "there was a run of the sequence not long before",
+        EndReason::AgentActed => "our side owed the word, and spoke",
     }
 }

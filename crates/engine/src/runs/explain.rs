@@ -196,6 +196,7 @@ impl Story {
 /// What noticing a silence came to.
 fn of_mark(mark: &Mark) -> Statement {
     let word = match mark.key.kind {
+        MarkKind::Warned => "about to stall",
         MarkKind::Stalled => "stalled",
         MarkKind::Abandoned => "abandoned",
     };

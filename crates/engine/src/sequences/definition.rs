@@ -1,9 +1,9 @@
 //! What a definition may say: what can be seen in it, its templates, and what it names.
 
-use rekindle_core::funnel::{Stage, TimeBasis};
+use rekindle_core::funnel::{OwedBy, Stage, TimeBasis};
 use rekindle_core::mark::MarkKind;
 use rekindle_core::sequence::validate::{STEPS, validate};
-use rekindle_core::sequence::{Action, Sequence, Step, Wait};
+use rekindle_core::sequence::{Action, SendEmail, Sequence, Step, Wait};
 use rekindle_core::violation::{Violation, Violations, quoted};
 use rekindle_ports::deliver::TemplateKind;
 use rekindle_ports::resources::{DestinationKind, DestinationRow};
@@ -69,13 +69,28 @@ pub(crate) async fn unmet(tx: &mut dyn Tx, sequence: &Sequence) -> EngineResult<
         Err(error) => return Err(error),
     }
     for (path_of_step, step) in bounded(sequence) {
+        if let Action::SendEmail(SendEmail { to, .. }) = &step.action
+            && to.is_empty()
+            && trigger.owed_by == OwedBy::Agent
+        {
+            let field = path(&path_of_step, &step.action, "to");
+            unmet.add(
+                &field,
+                "our side owes the word, not the customer: escalate instead, or name an address",
+            );
+        }
         let Some(id) = step.action.destination() else {
             continue;
         };
         let field = path(&path_of_step, &step.action, "destination");
         match tx.destination(id).await? {
             None => unmet.add(&field, format!("there is no destination {id:?}")),
-            Some(row) => unmet.require(fits(&step.action, &row), &field, misfit(&step.action)),
+            Some(row) => {
+                unmet.require(fits(&step.action, &row), &field, misfit(&step.action));
+                for (field, message) in unsaid(&step.action, &row) {
+                    unmet.add(&path(&path_of_step, &step.action, field), message);
+                }
+            }
         }
     }
     Ok(unmet.into_vec())
@@ -84,6 +99,7 @@ pub(crate) async fn unmet(tx: &mut dyn Tx, sequence: &Sequence) -> EngineResult<
 /// Whether a stage has the rule that makes marks of a kind.
 pub(crate) fn has_rule(stage: &Stage, on: MarkKind) -> bool {
     match on {
+        MarkKind::Warned => stage.warn().is_some(),
         MarkKind::Stalled => stage.stall.is_some(),
         MarkKind::Abandoned => stage.abandon.is_some(),
     }
@@ -92,6 +108,7 @@ pub(crate) fn has_rule(stage: &Stage, on: MarkKind) -> bool {
 /// What is said of a stage without the rule.
 pub(crate) fn lacks(on: MarkKind) -> &'static str {
     match on {
+        MarkKind::Warned => "the stage warns of no stall",
         MarkKind::Stalled => "the stage has no stall rule",
         MarkKind::Abandoned => "the stage has no abandon rule",
     }
@@ -107,6 +124,12 @@ pub(super) fn templates(action: &Action) -> Vec<(&'static str, &str, TemplateKin
             ("to", &email.to, TemplateKind::Address),
         ],
         Action::CallWebhook(webhook) => vec![("body", webhook.body.as_str(), TemplateKind::Json)],
+        Action::Escalate(escalate) => vec![
+            ("subject", escalate.subject.as_str(), TemplateKind::Subject),
+            ("text", &escalate.text, TemplateKind::Text),
+            ("to", &escalate.to, TemplateKind::Address),
+            ("body", &escalate.body, TemplateKind::Json),
+        ],
         _ => Vec::new(),
     };
     all.into_iter().filter(|(_, source, _)| !source.is_empty()).collect()
@@ -126,7 +149,20 @@ fn fits(action: &Action, destination: &DestinationRow) -> bool {
         (action, &destination.kind),
         (Action::SendEmail(_), DestinationKind::Smtp { .. })
             | (Action::CallWebhook(_), DestinationKind::Webhook { .. })
+            | (Action::Escalate(_), _)
     )
+}
+
+/// What an escalation by mail has to say, and does not.
+fn unsaid(action: &Action, destination: &DestinationRow) -> Vec<(&'static str, &'static str)> {
+    let (Action::Escalate(escalate), DestinationKind::Smtp { .. }) = (action, &destination.kind) else {
+        return Vec::new();
+    };
+    let all = [("to", &escalate.to), ("subject", &escalate.subject), ("text", &escalate.text)];
+    all.into_iter()
+        .filter(|(_, template)| template.trim().is_empty())
+        .map(|(field, _)| (field, "is required for a mail"))
+        .collect()
 }
 
 fn misfit(action: &Action) -> &'static str {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rekindle_core::Timestamp;
 use rekindle_core::funnel::TimeBasis;
-use rekindle_core::mark::{MarkKey, MarkKind};
+use rekindle_core::mark::MarkKey;
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::arm::Arm;
 use rekindle_core::sequence::{Action, Progress, Step, Wait};
@@ -145,7 +145,7 @@ impl Desk {
             let here = format!("{path}[{place}]");
             match &step.action {
                 Action::Wait(wait) => delays.add(*wait),
-                Action::SendEmail(_) | Action::CallWebhook(_) => {
+                Action::SendEmail(_) | Action::CallWebhook(_) | Action::Escalate(_) => {
                     let Delays { wall: wall_delay, business: business_delay } = delays;
                     let message = self.message(deliver, &here, step);
                     messages.push(PreviewedMessage { wall_delay, business_delay, ..message });
@@ -266,9 +266,9 @@ async fn imagined(
         conversation.into_iter().chain(customer).map(|subject| (trigger.funnel.clone(), subject)).collect();
     let journeys = tx.live_journeys(&subjects).await?;
     let open = journeys.iter().find_map(|row| row.journey.watch.open.as_ref());
-    let due = open.and_then(|silence| match trigger.on {
-        MarkKind::Stalled => silence.stall_at(),
-        MarkKind::Abandoned => silence.abandon_at(),
+    let due = open.and_then(|silence| {
+        let mut clocks = silence.clocks();
+        clocks.find(|(kind, _)| *kind == trigger.on).map(|(_, clock)| clock.due_at)
     });
     Ok(RunRow {
         id: Uuid::nil(),

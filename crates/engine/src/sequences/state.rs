@@ -139,7 +139,9 @@ async fn obstacles(tx: &mut dyn Tx, row: &SequenceRow) -> EngineResult<Option<St
             found.push(format!("{field}: the destination {id:?} is disabled"));
         }
         let own_sender = matches!(&destination.kind, DestinationKind::Smtp { sender: Some(_), .. });
-        if matches!(step.action, Action::SendEmail(_)) && !own_sender && workspace.body.sender.is_none() {
+        let is_mail = matches!(step.action, Action::SendEmail(_) | Action::Escalate(_))
+            && matches!(destination.kind, DestinationKind::Smtp { .. });
+        if is_mail && !own_sender && workspace.body.sender.is_none() {
             found.push(format!("{field}: neither the destination {id:?} nor the workspace names a sender"));
         }
     }

@@ -221,9 +221,10 @@ pub fn granularity(number: i32, field: &str, v: &mut Violations) -> Option<Granu
 pub fn silence_kind(number: i32, field: &str, v: &mut Violations) -> Option<MarkKind> {
     match known(number, field, v) {
         v1::SilenceKind::Unspecified => {
-            v.add(field, "takes STALLED or ABANDONED");
+            v.add(field, "takes WARNED, STALLED or ABANDONED");
             None
         }
+        v1::SilenceKind::Warned => Some(MarkKind::Warned),
         v1::SilenceKind::Stalled => Some(MarkKind::Stalled),
         v1::SilenceKind::Abandoned => Some(MarkKind::Abandoned),
     }
@@ -232,6 +233,7 @@ pub fn silence_kind(number: i32, field: &str, v: &mut Violations) -> Option<Mark
 /// [`silence_kind`] as a message has it.
 pub fn to_silence_kind(kind: MarkKind) -> v1::SilenceKind {
     match kind {
+        MarkKind::Warned => v1::SilenceKind::Warned,
         MarkKind::Stalled => v1::SilenceKind::Stalled,
         MarkKind::Abandoned => v1::SilenceKind::Abandoned,
     }

@@ -194,6 +194,7 @@ mod tests {
                 basis: TimeBasis::Business,
                 owed_by: OwedBy::Customer,
             }),
+            warn_at: Some(750),
             abandon: Some(SilenceRule { after: 7 * DAY, basis: TimeBasis::Wall, owed_by: OwedBy::Agent }),
             touchpoints: vec!["chat".into()],
             resources: vec!["macros".into()],

@@ -136,6 +136,7 @@ fn to_end_reason(reason: EndReason) -> v1::RunEndReason {
         EndReason::NotStarted => v1::RunEndReason::NotStarted,
         EndReason::Filtered => v1::RunEndReason::Filtered,
         EndReason::CoolDown => v1::RunEndReason::CoolDown,
+        EndReason::AgentActed => v1::RunEndReason::AgentActed,
     }
 }
 

@@ -19,6 +19,7 @@ pub fn stage(message: &v1::Stage, v: &mut Violations) -> Stage {
         window: message.window.as_ref().and_then(|span| time::duration(span, "window", v)),
         goal: choice::goal(message.goal, "goal", v),
         stall: rule(message.stall.as_ref(), "stall", v),
+        warn_at: warn_at(message.warn_at, v),
         abandon: rule(message.abandon.as_ref(), "abandon", v),
         touchpoints: message.touchpoints.clone(),
         resources: message.resources.clone(),
@@ -38,6 +39,7 @@ pub fn to_stage(stage: &Stage) -> v1::Stage {
         window: stage.window.map(time::to_duration),
         goal: choice::to_goal(stage.goal).into(),
         stall: stage.stall.as_ref().map(to_rule),
+        warn_at: stage.warn_at.map(|parts| f64::from(parts) / 1_000.0).unwrap_or_default(),
         abandon: stage.abandon.as_ref().map(to_rule),
         touchpoints: stage.touchpoints.clone(),
         resources: stage.resources.clone(),
@@ -100,6 +102,14 @@ fn rule(message: Option<&v1::SilenceRule>, field: &str, v: &mut Violations) -> O
             owed_by: choice::owed_by(message.owed_by, "owedBy", v),
         }
     }))
+}
+
+/// A fraction as thousandths; none where it is 0.
+fn warn_at(fraction: f64, v: &mut Violations) -> Option<u16> {
+    let parts = fraction * 1_000.0;
+    let fits = (0.0..1.0).contains(&fraction) && (parts - parts.round()).abs() < 1e-6;
+    v.require(fits, "warnAt", "takes a fraction below 1 in steps of 0.001");
+    (fits && fraction > 0.0).then(|| parts.round() as u16)
 }
 
 fn to_rule(rule: &SilenceRule) -> v1::SilenceRule {

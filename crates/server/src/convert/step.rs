@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rekindle_core::funnel::TimeBasis;
 use rekindle_core::sequence::{
-    Action, Branch, CallWebhook, Case, Repeat, SendEmail, Split, Step, UnknownPolicy, Variant, Wait, WaitFor,
-    WaitUntil,
+    Action, Branch, CallWebhook, Case, Escalate, Repeat, SendEmail, Split, Step, UnknownPolicy, Variant,
+    Wait, WaitFor, WaitUntil,
 };
 use rekindle_core::time::DAY;
 use rekindle_core::violation::Violations;
@@ -38,6 +38,7 @@ fn field(action: &Message) -> &'static str {
         Message::Wait(_) => "wait",
         Message::SendEmail(_) => "sendEmail",
         Message::CallWebhook(_) => "callWebhook",
+        Message::Escalate(_) => "escalate",
         Message::WaitUntil(_) => "waitUntil",
         Message::WaitFor(_) => "waitFor",
         Message::Branch(_) => "branch",
@@ -81,6 +82,7 @@ fn read(message: &Message, unknown: UnknownPolicy, v: &mut Violations) -> Action
             until: repeat.until.clone(),
             steps: each(&repeat.steps, "steps", v, step),
         }),
+        Message::Escalate(message) => Action::Escalate(escalate(message, unknown, v)),
         Message::End(_) => Action::End,
     }
 }
@@ -159,6 +161,17 @@ fn call_webhook(message: &v1::CallWebhook, unknown: UnknownPolicy, v: &mut Viola
     }
 }
 
+fn escalate(message: &v1::Escalate, unknown: UnknownPolicy, v: &mut Violations) -> Escalate {
+    Escalate {
+        destination: Collection::Destinations.parse_within(&message.destination, "destination", v),
+        to: message.to.clone(),
+        subject: message.subject.clone(),
+        text: message.text.clone(),
+        body: message.body.clone(),
+        unknown,
+    }
+}
+
 fn unknown(number: i32, v: &mut Violations) -> UnknownPolicy {
     match choice::known(number, "unknownOutcome", v) {
         v1::UnknownOutcome::Unspecified | v1::UnknownOutcome::Resend => UnknownPolicy::Resend,
@@ -178,6 +191,7 @@ pub fn to_step(step: &Step) -> v1::Step {
     let unknown = match &step.action {
         Action::SendEmail(mail) => to_unknown(mail.unknown),
         Action::CallWebhook(call) => to_unknown(call.unknown),
+        Action::Escalate(escalate) => to_unknown(escalate.unknown),
         _ => v1::UnknownOutcome::Unspecified,
     };
     v1::Step { id: step.id.clone(), action: Some(to_action(&step.action)), unknown_outcome: unknown.into() }
@@ -234,6 +248,13 @@ fn to_action(action: &Action) -> Message {
         Action::CallWebhook(call) => Message::CallWebhook(v1::CallWebhook {
             destination: Collection::Destinations.name(&call.destination),
             body: call.body.clone(),
+        }),
+        Action::Escalate(escalate) => Message::Escalate(v1::Escalate {
+            destination: Collection::Destinations.name(&escalate.destination),
+            to: escalate.to.clone(),
+            subject: escalate.subject.clone(),
+            text: escalate.text.clone(),
+            body: escalate.body.clone(),
         }),
         Action::End => Message::End(v1::End {}),
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ID, LONGEST_WAIT, MOST_DEPTH, MOST_ROUNDS, MOST_VISITS, MOST_WAYS, STEPS, check_email, check_webhook,
+    ID, LONGEST_WAIT, MOST_DEPTH, MOST_ROUNDS, MOST_VISITS, MOST_WAYS, STEPS, check_email, check_escalate,
+    check_webhook,
 };
 use crate::calendar::Hours;
 use crate::funnel::validate::is_user_id;
@@ -99,6 +100,7 @@ impl<'a> Checks<'a> {
             }
             Action::SendEmail(email) => check_email(email, v),
             Action::CallWebhook(webhook) => check_webhook(webhook, v),
+            Action::Escalate(escalate) => check_escalate(escalate, v),
             Action::End => {}
         }
     }

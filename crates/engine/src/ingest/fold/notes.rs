@@ -33,7 +33,10 @@ impl Fold {
         let stage = write.standing.place.map(|place| funnel.funnel.stages[place].id.clone());
         let quiet_since = open.map(|open| open.key.anchor.at);
         let revision = revision.head.revision;
-        let whereabouts = Whereabouts { standing: write.standing, stage, revision, quiet_since };
+        let running = open.into_iter().flat_map(Silence::clocks);
+        let running = running.map(|(kind, clock)| (kind, clock.anchor.id.clone())).collect();
+        let whereabouts =
+            Whereabouts { standing: write.standing, stage, revision, quiet_since, clocks: running };
         self.effects.standings.insert((id.to_owned(), subject), whereabouts);
         if write.replaces && write.existed {
             let known = write.silences.iter().chain(open);

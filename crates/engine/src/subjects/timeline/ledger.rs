@@ -30,8 +30,9 @@ pub(super) async fn entries(tx: &mut dyn Tx, whose: &Whose) -> EngineResult<Vec<
 
 fn mark_entry(mark: Mark) -> Placed {
     let kind = match mark.key.kind {
-        MarkKind::Stalled => 0,
-        MarkKind::Abandoned => 1,
+        MarkKind::Warned => 0,
+        MarkKind::Stalled => 1,
+        MarkKind::Abandoned => 2,
     };
     let key = &mark.key;
     let id = format!("{}\u{0}{}\u{0}{}\u{0}{}", key.funnel, key.subject, key.stage, key.anchor);
