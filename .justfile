@@ -49,6 +49,10 @@ fuzz seconds="600":
 zones:
     cargo test --release -p rekindle-core --lib -- --ignored --nocapture every_zone
 
+# Chance against sequences: so many seeds on SQLite, and on PostgreSQL when TEST_DATABASE_URL is set.
+chance seeds="2000":
+    REKINDLE_TEST_SEEDS={{ seeds }} cargo test -p rekindle-engine --test sequences -- chance --nocapture
+
 # The clock of a running service set back and forward; needs libfaketime (apt-get install faketime).
 clock binary="target/debug/rekindle":
     tests/python/run clock {{ binary }}

@@ -2,6 +2,8 @@
 
 #[path = "sequences/busy.rs"]
 mod busy;
+#[path = "sequences/chance.rs"]
+mod chance;
 #[path = "sequences/clock.rs"]
 mod clock;
 #[path = "sequences/courier.rs"]
