@@ -1,5 +1,7 @@
 """Sequences with one thing wrong each, and templates that are none."""
 
+from google.protobuf import json_format
+
 from rubbish.build import changed, copied
 from rubbish.case import Below, Case, Want, invalid
 from rubbish.desk import WORKSPACE
@@ -37,17 +39,8 @@ SEQUENCE = [
     ("steps[2].callWebhook.destination", f"{WORKSPACE}/destinations/relay"),
     ("steps[2].callWebhook.body", "no JSON at all"),
     ("steps[2].callWebhook.body", '{"a": '),
-    ("steps[0].waitUntil.hours", "whenever"),
-    ("steps[0].waitUntil.time.clock", "24:00"),
-    ("steps[0].waitFor.rule", "nonsense("),
-    ("steps[0].waitFor.rule", "run.steps.nobody.visits > 0"),
-    ("steps[0].waitFor.rule", "run.secrets == 1"),
-    ("steps[0].repeat.times", -1),
-    ("steps[0].repeat.times", 101),
-    ("steps[0].repeat.until", "event.type"),
     ("quietHours.hours", "whenever"),
     ("quietHours.hours", "24/7"),
-    ("quietHours.holidays", ["2026-02-30"]),
     ("holdout", 0.51),
     ("holdout", -0.1),
     ("holdout", 0.00001),
@@ -55,6 +48,34 @@ SEQUENCE = [
     ("entryFilter", "nonsense("),
     ("entryFilter", "run.arm == 'treated'"),
     ("priority", 101),
+]
+# Steps that are wrong at a place.
+REST = {"id": "rest", "wait": {"duration": "60s"}}
+STEPS = [
+    ("waitUntil", {"waitUntil": {}}),
+    ("waitUntil.hours", {"waitUntil": {"hours": "whenever"}}),
+    ("waitUntil.time.clock", {"waitUntil": {"time": {"clock": "24:00"}}}),
+    ("waitUntil.time.days[0]", {"waitUntil": {"time": {"clock": "09:00", "days": [8]}}}),
+    ("waitFor.rule", {"waitFor": {"rule": "nonsense(", "within": "60s"}}),
+    ("waitFor.rule", {"waitFor": {"rule": "run.steps.nobody.visits > 0", "within": "60s"}}),
+    ("waitFor.rule", {"waitFor": {"rule": "run.secrets == 1", "within": "60s"}}),
+    ("waitFor.within", {"waitFor": {"rule": "customer.vip", "within": "-1s"}}),
+    ("waitFor.then[0].id", {"waitFor": {"rule": "customer.vip", "within": "60s", "then": [{**REST, "id": "A"}]}}),
+    ("branch.cases", {"branch": {"otherwise": [REST]}}),
+    ("branch.cases[0].when", {"branch": {"cases": [{"steps": [REST]}]}}),
+    ("split.variants", {"split": {"variants": [{"id": "a", "weight": 1}]}}),
+    ("split.variants[1].id", {"split": {"variants": [{"id": "a", "weight": 1}, {"id": "a", "weight": 1}]}}),
+    ("split.variants[1].weight", {"split": {"variants": [{"id": "a", "weight": 1}, {"id": "b", "weight": 10001}]}}),
+    ("repeat.times", {"repeat": {"times": 101, "steps": [REST]}}),
+    ("repeat.times", {"repeat": {"times": -1, "steps": [REST]}}),
+    ("repeat.until", {"repeat": {"times": 2, "steps": [REST], "until": "nonsense("}}),
+    ("repeat.steps", {"repeat": {"times": 2}}),
+    (
+        "branch.otherwise[1]",
+        {"branch": {"cases": [{"when": "customer.vip"}], "otherwise": [{"id": "end", "end": {}}, REST]}},
+    ),
+    ("escalate.to", {"escalate": {"destination": f"{WORKSPACE}/destinations/relay", "subject": "s", "text": "t"}}),
+    ("escalate.destination", {"escalate": {"destination": NOWHERE}}),
 ]
 
 
@@ -83,6 +104,10 @@ def sequences(valid):
     for count in (101, 5_000):
         many = [changed(steps[1], "id", f"s{number}") for number in range(count)]
         yield Case(f"{count} steps", method, changed(good, "sequence.steps", many), refusal(method, "sequence.steps"))
+    for path, content in STEPS:
+        step = json_format.ParseDict(content, copied(steps[0]))
+        wrong = changed(good, "sequence.steps[0]", step)
+        yield Case(f"a step with a wrong {path}", method, wrong, Below(f"sequence.steps[0].{path}"))
     without = changed(good, "sequence.trigger.stage", "answered")
     yield Case("a stage without a rule", method, without, refusal(method, "sequence.trigger.on"))
     same = changed(good, "sequence.steps[0].id", "ask")
