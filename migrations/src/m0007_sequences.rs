@@ -1,4 +1,4 @@
-//! What runs remember of their way, whether their customers are held out, which messages go to
+//! What runs remember of their way and whose silence it is, whether their customers are held out, which messages go to
 //! our own side, and when customers were written to.
 
 use sea_orm_migration::prelude::*;
@@ -16,6 +16,8 @@ impl MigrationTrait for Migration {
 
 const UP: &str = "
 ALTER TABLE runs ADD COLUMN arm SMALLINT NOT NULL DEFAULT 1;
+
+ALTER TABLE runs ADD COLUMN owed_by SMALLINT NOT NULL DEFAULT 0;
 
 ALTER TABLE runs ADD COLUMN progress TEXT NOT NULL DEFAULT '{}';
 

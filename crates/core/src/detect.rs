@@ -51,12 +51,12 @@ pub fn first_look(silence: &Silence) -> Option<Timestamp> {
 /// Says in words why a silence was marked.
 pub fn reason(funnel: &Funnel, place: usize, kind: MarkKind) -> String {
     let stage = &funnel.stages[place];
-    let (word, rule) = match kind {
-        MarkKind::Warned => ("about to stall", stage.warn()),
-        MarkKind::Stalled => ("stalled", stage.stall),
-        MarkKind::Abandoned => ("abandoned", stage.abandon),
+    let word = match kind {
+        MarkKind::Warned => "about to stall",
+        MarkKind::Stalled => "stalled",
+        MarkKind::Abandoned => "abandoned",
     };
-    rule.map_or_else(|| word.to_owned(), |rule| format!("{word} after {}", describe(&rule)))
+    stage.rule(kind).map_or_else(|| word.to_owned(), |rule| format!("{word} after {}", describe(&rule)))
 }
 
 fn describe(rule: &SilenceRule) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::CalendarSpec;
+use crate::mark::MarkKind;
 use crate::time::{DAY, Timestamp};
 
 pub mod compile;
@@ -158,6 +159,15 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// The rule that makes marks of a kind.
+    pub fn rule(&self, kind: MarkKind) -> Option<SilenceRule> {
+        match kind {
+            MarkKind::Warned => self.warn(),
+            MarkKind::Stalled => self.stall,
+            MarkKind::Abandoned => self.abandon,
+        }
+    }
+
     /// The rule of its warning: the stall rule, cut short.
     pub fn warn(&self) -> Option<SilenceRule> {
         let stall = self.stall?;

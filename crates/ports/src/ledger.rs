@@ -1,6 +1,7 @@
 //! Marks, runs and deliveries: what was noticed and done.
 
 use rekindle_core::Timestamp;
+use rekindle_core::funnel::OwedBy;
 use rekindle_core::mark::MarkKey;
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::Progress;
@@ -81,6 +82,8 @@ pub struct RunRow {
     pub due_at: Timestamp,
     /// When it was noticed.
     pub noticed_at: Timestamp,
+    /// Whose silence the rule measures that started it.
+    pub owed_by: OwedBy,
     /// Where it is.
     pub state: RunState,
     /// Why it ended or never started.

@@ -44,6 +44,7 @@ const RUN: &Columns = &[
     ("created_at", Kind::Int),
     ("ended_at", Kind::Int),
     ("arm", Kind::Int),
+    ("owed_by", Kind::Int),
     ("progress", Kind::Given),
 ];
 
@@ -445,6 +446,7 @@ fn run_cells(run: &RunRow) -> Vec<Cell> {
         run.created_at.0.into(),
         run.ended_at.map(|at| at.0).into(),
         run.arm.code().into(),
+        run.owed_by.code().into(),
         json(&run.progress).into(),
     ]);
     cells
@@ -468,6 +470,7 @@ fn run(row: &QueryResult) -> StoreResult<RunRow> {
         created_at: Timestamp(get(row, T, "created_at")?),
         ended_at: instant(row, T, "ended_at")?,
         arm: coded(row, T, "arm")?,
+        owed_by: coded(row, T, "owed_by")?,
         progress: get_json(row, T, "progress")?,
     })
 }

@@ -572,6 +572,7 @@ fn run(number: u128) -> RunRow {
         noticed_at: Timestamp(7),
         state: RunState::Running,
         end_reason: None,
+        owed_by: OwedBy::Agent,
         arm: Arm::HeldOut,
         step: 0,
         progress: progress(),

@@ -50,6 +50,13 @@ pub(super) struct Whereabouts {
     pub clocks: Vec<(MarkKind, String)>,
 }
 
+impl Whereabouts {
+    /// Whether the silence of a mark goes on.
+    fn runs_on(&self, key: &MarkKey) -> bool {
+        self.clocks.iter().any(|(kind, anchor)| (*kind, anchor) == (key.kind, &key.anchor))
+    }
+}
+
 /// The clocks of a silence that run out before it ends.
 pub(super) fn due_keys(
     funnel: &CompiledFunnel,
@@ -92,14 +99,9 @@ impl Effects {
         let subjects: Vec<Uuid> = subjects.into_iter().collect();
         let runs = tx.open_runs(&subjects).await?;
         let renamed = self.renamed(tx, &runs).await?;
-        let answered = self.answered(tx, &runs).await?;
         let ended: Vec<(Uuid, EndReason)> = runs
             .iter()
-            .filter_map(|run| {
-                let end = self.end_of(run, fresh, owners, &voided, &renamed);
-                let end = end.or_else(|| answered.contains(&run.id).then_some(EndReason::AgentActed));
-                Some((run.id, end?))
-            })
+            .filter_map(|run| Some((run.id, self.end_of(run, fresh, owners, &voided, &renamed)?)))
             .collect();
         let over: HashSet<Uuid> = ended.iter().map(|(run, _)| *run).collect();
         // What is said about a customer as such concerns the runs of all their conversations.
@@ -175,29 +177,6 @@ impl Effects {
         Ok(renamed)
     }
 
-    /// Runs for silences of our own side that are over: it spoke.
-    async fn answered(&self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashSet<Uuid>> {
-        let moved = |run: &&RunRow| {
-            let now = self.standings.get(&(run.trigger.funnel.clone(), run.trigger.subject));
-            let runs_on = |now: &Whereabouts| {
-                let mut clocks = now.clocks.iter();
-                clocks.any(|(kind, anchor)| (*kind, anchor) == (run.trigger.kind, &run.trigger.anchor))
-            };
-            now.is_some_and(|now| !runs_on(now))
-        };
-        let moved: Vec<&RunRow> = runs.iter().filter(moved).collect();
-        if moved.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let subjects: Vec<Uuid> = moved.iter().map(|run| run.trigger.subject).collect();
-        let marks = tx.marks_of(&subjects).await?;
-        let ours = |run: &&&RunRow| {
-            let mark = marks.iter().find(|mark| mark.key == run.trigger);
-            mark.is_some_and(|mark| mark.owed_by == OwedBy::Agent && mark.fate != MarkFate::Voided)
-        };
-        Ok(moved.iter().filter(ours).map(|run| run.id).collect())
-    }
-
     /// Why a run ends now, if it does.
     fn end_of(
         &self,
@@ -214,7 +193,9 @@ impl Effects {
             .iter()
             .filter(concerns)
             .any(|e| e.is_return() && e.effective_at >= run.since && !e.carries_attributes());
-        if returned {
+        // Who waits for a word of ours and says so once more still waits.
+        let is_ours = run.owed_by == OwedBy::Agent;
+        if returned && !is_ours {
             return Some(EndReason::CustomerReturned);
         }
         let now = self.standings.get(&(run.trigger.funnel.clone(), subject))?;
@@ -223,6 +204,9 @@ impl Effects {
         }
         if now.stage.as_ref() != Some(&run.trigger.stage) && !renamed.contains(&run.id) {
             return Some(EndReason::StageLeft);
+        }
+        if is_ours && !voided.contains(&run.trigger) && !now.runs_on(&run.trigger) {
+            return Some(EndReason::AgentActed);
         }
         // A silence that overlaps the one taken back goes on with its run.
         let goes_on = now.quiet_since.is_some_and(|since| since <= run.due_at);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
 use rekindle_core::detect::{detect, reason};
-use rekindle_core::fold::Silence;
 use rekindle_core::funnel::{CompiledFunnel, SubjectKind};
 use rekindle_core::mark::{Mark, MarkFate, MarkKey};
 use rekindle_core::scope::Scope;
@@ -15,7 +14,7 @@ use rekindle_ports::rows::{Claimed, JourneyRow, TimerDone, TimerKey};
 use rekindle_ports::store::Queue;
 use uuid::Uuid;
 
-use super::enroll::enroll;
+use super::enroll::{Noticed, enroll};
 use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::together::{Worked, together};
@@ -173,7 +172,7 @@ fn look(
 /// What looking found.
 #[derive(Default)]
 struct Found {
-    marks: Vec<(Mark, Silence)>,
+    marks: Vec<Noticed>,
     done: Vec<TimerDone>,
 }
 
@@ -210,7 +209,9 @@ impl Found {
                 customer: row.customer,
                 conversation: is_conversation.then_some(row.key.subject),
             };
-            self.marks.push((mark, silence.clone()));
+            let rule = funnel.funnel.stages[place].rule(due.kind);
+            let owed_by = rule.map(|rule| rule.owed_by).unwrap_or_default();
+            self.marks.push(Noticed { mark, silence: silence.clone(), owed_by });
         }
         verdict.look_at
     }
@@ -224,11 +225,11 @@ impl Found {
     ) -> EngineResult<()> {
         if !self.marks.is_empty() {
             self.note_takeovers(tx).await?;
-            let marks: Vec<Mark> = self.marks.iter().map(|(mark, _)| mark.clone()).collect();
+            let marks: Vec<Mark> = self.marks.iter().map(|it| it.mark.clone()).collect();
             let new: HashSet<MarkKey> = tx.insert_marks(&marks).await?.into_iter().collect();
             // A silence that takes over a run starts none of its own; history only says so.
             let tells = |fate| matches!(fate, MarkFate::Live | MarkFate::History);
-            self.marks.retain(|(mark, _)| new.contains(&mark.key) && tells(mark.fate));
+            self.marks.retain(|it| new.contains(&it.mark.key) && tells(it.mark.fate));
             enroll(tx, inner, locked, &self.marks, now).await?;
         }
         tx.finish_timers(&self.done).await?;
@@ -238,10 +239,10 @@ impl Found {
     /// A silence that overlaps one whose mark a late event took back goes on with its run, and so
     /// does one that was marked before its stage got another name.
     async fn note_takeovers(&mut self, tx: &mut dyn Tx) -> EngineResult<()> {
-        let subjects: Vec<Uuid> = self.marks.iter().map(|(mark, _)| mark.key.subject).collect();
+        let subjects: Vec<Uuid> = self.marks.iter().map(|it| it.mark.key.subject).collect();
         let earlier = tx.marks_of(&subjects).await?;
         let mut known = KnownRenames::default();
-        for (mark, _) in &mut self.marks {
+        for Noticed { mark, .. } in &mut self.marks {
             for before in earlier.iter().filter(|before| are_of_one_rule(before, mark)) {
                 let was = &before.key.stage;
                 let stage = if *was == mark.key.stage {

@@ -23,11 +23,20 @@ use crate::engine::Inner;
 use crate::error::EngineResult;
 use crate::runs::ending::words;
 
+/// A silence that was marked.
+pub(super) struct Noticed {
+    pub mark: Mark,
+    pub silence: Silence,
+    /// Whose silence the rule measures.
+    pub owed_by: OwedBy,
+}
+
 /// A sequence that a mark concerns.
 struct Candidate<'a> {
     sequence: &'a SequenceRow,
     mark: &'a Mark,
     silence: &'a Silence,
+    owed_by: OwedBy,
     /// Why its run does not begin.
     skipped: Option<EndReason>,
 }
@@ -38,21 +47,22 @@ pub(super) async fn enroll(
     tx: &mut dyn Tx,
     inner: &Inner,
     locked: &Locked,
-    marks: &[(Mark, Silence)],
+    marks: &[Noticed],
     now: Timestamp,
 ) -> EngineResult<()> {
     let mut bound: BTreeMap<&str, Vec<SequenceRow>> = BTreeMap::new();
-    for (mark, _) in marks {
+    for Noticed { mark, .. } in marks {
         let funnel = mark.key.funnel.as_str();
         if !bound.contains_key(funnel) {
             bound.insert(funnel, tx.sequences_of(funnel).await?);
         }
     }
     let mut candidates = Vec::new();
-    for (mark, silence) in marks {
+    for Noticed { mark, silence, owed_by } in marks {
         let sequences = bound.get(mark.key.funnel.as_str()).into_iter().flatten();
         for sequence in sequences.filter(|sequence| concerns(sequence, mark)) {
-            candidates.push(Candidate { sequence, mark, silence, skipped: too_late(sequence, mark, now) });
+            let (owed_by, skipped) = (*owed_by, too_late(sequence, mark, now));
+            candidates.push(Candidate { sequence, mark, silence, owed_by, skipped });
         }
     }
     filter(tx, locked, &mut candidates).await?;
@@ -194,7 +204,7 @@ impl Candidate<'_> {
 }
 
 fn run_of(inner: &Inner, candidate: &Candidate<'_>, now: Timestamp) -> RunRow {
-    let Candidate { sequence, mark, silence, skipped } = candidate;
+    let Candidate { sequence, mark, silence, owed_by, skipped } = candidate;
     let chance = Chance {
         key: &inner.experiment_key,
         experiment: &sequence.id,
@@ -213,6 +223,7 @@ fn run_of(inner: &Inner, candidate: &Candidate<'_>, now: Timestamp) -> RunRow {
         noticed_at: now,
         state: if starts { RunState::Running } else { RunState::Skipped },
         end_reason: *skipped,
+        owed_by: *owed_by,
         arm: chance.arm(sequence.body.holdout),
         step: 0,
         progress: Progress::default(),

@@ -1,6 +1,6 @@
 //! What a definition may say: what can be seen in it, its templates, and what it names.
 
-use rekindle_core::funnel::{OwedBy, Stage, TimeBasis};
+use rekindle_core::funnel::{OwedBy, TimeBasis};
 use rekindle_core::mark::MarkKind;
 use rekindle_core::sequence::validate::{STEPS, validate};
 use rekindle_core::sequence::{Action, SendEmail, Sequence, Step, Wait};
@@ -57,7 +57,9 @@ pub(crate) async fn unmet(tx: &mut dyn Tx, sequence: &Sequence) -> EngineResult<
                 unmet.require(!lacks_hours, &field, "the funnel has no calendar");
             }
             match stages.iter().find(|stage| stage.id == trigger.stage) {
-                Some(stage) => unmet.require(has_rule(stage, trigger.on), "trigger.on", lacks(trigger.on)),
+                Some(stage) => {
+                    unmet.require(stage.rule(trigger.on).is_some(), "trigger.on", lacks(trigger.on));
+                }
                 None => {
                     unmet.add("trigger.stage", format!("the funnel has no stage {}", quoted(&trigger.stage)));
                 }
@@ -94,15 +96,6 @@ pub(crate) async fn unmet(tx: &mut dyn Tx, sequence: &Sequence) -> EngineResult<
         }
     }
     Ok(unmet.into_vec())
-}
-
-/// Whether a stage has the rule that makes marks of a kind.
-pub(crate) fn has_rule(stage: &Stage, on: MarkKind) -> bool {
-    match on {
-        MarkKind::Warned => stage.warn().is_some(),
-        MarkKind::Stalled => stage.stall.is_some(),
-        MarkKind::Abandoned => stage.abandon.is_some(),
-    }
 }
 
 /// What is said of a stage without the rule.

@@ -289,6 +289,7 @@ async fn imagined(
         noticed_at: now,
         state: RunState::Running,
         end_reason: None,
+        owed_by: trigger.owed_by,
         arm: Arm::Treated,
         step: 0,
         progress: Progress::default(),

@@ -9,7 +9,7 @@ use rekindle_core::violation::Violation;
 use rekindle_ports::Tx;
 use rekindle_ports::resources::SequenceRow;
 
-use super::definition::{has_rule, lacks};
+use super::definition::lacks;
 use super::{revised, tagged};
 use crate::error::{EngineError, EngineResult, Precondition};
 
@@ -47,7 +47,7 @@ pub(crate) fn map_violations(
             let to = after.stages.iter().find(|stage| Some(&stage.id) == map.get(&trigger.stage))?;
             let message = format!("{}, on which the sequence {:?} starts", lacks(trigger.on), row.id);
             let field = format!("stageMap.{}", trigger.stage);
-            (!has_rule(to, trigger.on)).then_some(Violation { field, message })
+            to.rule(trigger.on).is_none().then_some(Violation { field, message })
         })
         .collect()
 }

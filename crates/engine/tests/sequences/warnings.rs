@@ -162,6 +162,19 @@ async fn our_answer_ends_what_our_silence_began() {
 }
 
 #[tokio::test]
+async fn a_customer_who_asks_once_more_still_waits() {
+    for database in databases().await {
+        let house = house(&database, warned()).await;
+        house.word("e1", "customer_message", 0).await;
+        house.go(4_500).await;
+        house.word("e2", "customer_message", 4_600).await;
+        house.go(5_100).await;
+        assert_eq!(house.courier.sent().len(), 2, "{}", database.name);
+        house.assert_run(RunState::Completed).await;
+    }
+}
+
+#[tokio::test]
 async fn words_to_our_own_side_know_no_night_no_holdout_and_no_suppression_of_the_customer() {
     for database in databases().await {
         let quiet = QuietHours {

@@ -23,7 +23,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.sends += other.sends;
         self.held_out += other.held_out;
@@ -110,8 +110,9 @@ fn no_mail_at_night(game: &Game, name: &str, view: &DeliveryView) {
     let hours = Hours::compile(&quiet.hours, &[], &mut Violations::new()).expect("valid hours");
     let customer = view.customer.as_deref().unwrap_or_default();
     for attempt in &view.attempts {
-        let moves = game.zones.get(customer).into_iter().flatten();
-        let zone = moves.filter(|(since, _)| at(*since) <= attempt.started_at).next_back();
+        let moves = game.zones.get(customer).map_or(&[][..], Vec::as_slice);
+        // A move at the instant of a send comes after it.
+        let zone = moves.iter().rfind(|(since, _)| at(*since) < attempt.started_at);
         let zone = zone.map_or("UTC", |(_, zone)| zone.as_str());
         let calendar = hours.within(zone_named(zone).expect("a zone"));
         let free = calendar.next_closed(attempt.started_at);
