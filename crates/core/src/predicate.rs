@@ -8,8 +8,8 @@
 //! `"agent"`, `"bot"`, `"system"`), `event.public`, `event.automated`,
 //! `event.closing`, `event.properties.KEY`, `conversation.KEY`, `customer.KEY`;
 //! `x["any key"]` for keys that are no CEL names, and deeper paths into maps. Rules in
-//! steps of a sequence see `run.variables.KEY`, `run.steps["ID"].outcome`,
-//! `run.steps["ID"].visits` and `run.arm`, too.
+//! steps of a sequence see `run.steps["ID"].outcome`, `run.steps["ID"].visits` and
+//! `run.arm`, too.
 //!
 //! **Conditions.** `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` (a list written in the
 //! rule, or a field that holds a list), `&&`, `||`, `!`, `has(x.y)`,

@@ -37,6 +37,8 @@ pub struct RunFact {
     pub reached_at: Option<Timestamp>,
     /// When the silence ended, and what ended it.
     pub ended: Option<(Timestamp, EndedBy)>,
+    /// Whether it goes on.
+    pub is_running: bool,
     /// Whether a late event took the silence back, and none took its place.
     pub is_void: bool,
 }

@@ -49,7 +49,7 @@ pub enum EndReason {
     Failed,
     /// Quiet hours came where its sequence says that they end it.
     QuietHours,
-    /// Its sequence was paused when the silence came due.
+    /// Its sequence was paused when the silence was noticed.
     Paused,
     /// The silence came due before the sequence was started or resumed.
     NotStarted,

@@ -109,7 +109,11 @@ impl Journeys for SeaTx {
         self.insert("attempts", ATTEMPT, &rows, &tail).await?;
         let rows: Vec<Vec<Cell>> = writes
             .iter()
-            .flat_map(|write| write.silences.iter().map(|silence| silence_cells(&write.row, silence)))
+            .flat_map(|write| {
+                // One that was only warned of counts in no figure.
+                let kept = write.silences.iter().filter(|silence| silence.became_due());
+                kept.map(|silence| silence_cells(&write.row, silence))
+            })
             .collect();
         // One with the same anchor and end is the same silence.
         self.insert("silences", SILENCE, &rows, "ON CONFLICT DO NOTHING").await?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
+use rekindle_core::sequence::Progress;
 use rekindle_ports::ledger::{DeliveryState, EndReason, LedgerFilter, RunEvent, RunKey, RunRow, RunState};
 use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::store::Runs;
@@ -51,6 +52,8 @@ const RUN: &Columns = &[
 /// What a run's holder may change.
 const CHANGING: &[&str] =
     &["conversation", "customer", "state", "end_reason", "step", "next_at", "ended_at", "progress"];
+
+const TOLD: &Columns = &[("id", Kind::Uuid), ("progress", Kind::Given)];
 
 const ID: &Columns = &[("id", Kind::Uuid)];
 
@@ -243,14 +246,18 @@ impl Runs for SeaTx {
         Ok(())
     }
 
-    async fn hasten_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()> {
+    async fn tell_runs(&mut self, runs: &[(Uuid, Progress)], now: Timestamp) -> StoreResult<()> {
         if runs.is_empty() {
             return Ok(());
         }
-        let Source { select, values } = self.source(ID, &keys(runs), 1);
+        let rows: Vec<Vec<Cell>> =
+            runs.iter().map(|(id, progress)| vec![(*id).into(), json(progress).into()]).collect();
+        let Source { select, values } = self.source(TOLD, &rows, 1);
         let now_bind = self.bind(values.len() + 1);
         let sql = format!(
-            "UPDATE runs SET next_at = {now_bind} FROM ({}) AS v WHERE {} AND runs.state = {} AND runs.next_at > {now_bind}",
+            "UPDATE runs SET progress = v.progress, \
+               next_at = CASE WHEN runs.next_at > {now_bind} THEN {now_bind} ELSE runs.next_at END \
+             FROM ({}) AS v WHERE {} AND runs.state = {}",
             self.batch(&select),
             self.is_of_batch(T, &["id"]),
             RunState::Running.code()

@@ -12,7 +12,6 @@ use rekindle_core::mark::{Mark, MarkFate, MarkKey, MarkKind};
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::arm::Arm;
 use rekindle_core::sequence::{Progress, Sequence, SequenceState, Trigger};
-use rekindle_core::value::Value;
 use rekindle_ports::ledger::{
     AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, EndReason, LedgerFilter, Message,
     RunEvent, RunKey, RunRow, RunState,
@@ -347,9 +346,12 @@ async fn wakes(store: &SeaStore) {
     assert_eq!(tx.run(id(1)).await.unwrap().and_then(|run| run.next_at), None, "it is over");
 
     // Run 2 waits for its time, and is let go earlier, never later.
-    tx.hasten_runs(&[id(1), id(2)], NOW.plus(-2)).await.unwrap();
-    tx.hasten_runs(&[id(2)], NOW.plus(9)).await.unwrap();
-    assert_eq!(tx.run(id(2)).await.unwrap().and_then(|run| run.next_at), Some(NOW.plus(-2)));
+    let mut wiser = progress();
+    wiser.visit("hook");
+    tx.tell_runs(&[(id(1), wiser.clone()), (id(2), wiser.clone())], NOW.plus(-2)).await.unwrap();
+    tx.tell_runs(&[(id(2), wiser.clone())], NOW.plus(9)).await.unwrap();
+    let told = tx.run(id(2)).await.unwrap().expect("there");
+    assert_eq!((told.next_at, told.progress), (Some(NOW.plus(-2)), wiser));
     assert_eq!(tx.run(id(1)).await.unwrap().and_then(|run| run.next_at), None, "it is over");
     let of_customer = tx.open_runs_of_customers(&[id(201), id(202), id(404)]).await.unwrap();
     assert_eq!(of_customer.iter().map(|run| run.id).collect::<Vec<_>>(), [id(2)]);
@@ -555,7 +557,7 @@ fn mark(number: u128) -> Mark {
 fn progress() -> Progress {
     let mut progress = Progress::default();
     progress.visit("hook");
-    progress.variables.insert("score".into(), Value::Text("é".into()));
+    progress.came_to("hook", "é");
     progress
 }
 

@@ -109,6 +109,11 @@ impl Silence {
         self.stall_at().is_some_and(ended_before) || self.abandon_at().is_some_and(ended_before)
     }
 
+    /// Whether any of its clocks ran out before it ended: whoever looked noticed it.
+    pub fn was_noticed(&self) -> bool {
+        self.clocks().any(|(_, clock)| self.until.is_none_or(|until| clock.due_at < until))
+    }
+
     /// Whether it is a stall at `at`: due, not yet over, not yet an abandonment.
     pub fn is_stalled_at(&self, at: Timestamp) -> bool {
         self.covers(at) && self.stall_at().is_some_and(|due| due <= at) && !self.is_abandoned_at(at)
@@ -154,7 +159,7 @@ impl SilenceWatch {
         if let Some(mut open) = self.open.take() {
             open.until = Some(event.effective_at);
             open.ended_by = Some(ended_by(event, &open, standing));
-            if open.became_due() {
+            if open.was_noticed() {
                 note(ended, open);
             }
         }

@@ -25,7 +25,9 @@ pub struct RecoveryFact {
     pub holdout: u16,
     /// Ways it took at splits: step and variant.
     pub ways: Vec<(String, String)>,
-    /// When its first message was delivered, or would have been.
+    /// Whether the run goes on.
+    pub is_running: bool,
+    /// When its first message to the customer was delivered, or would have been.
     pub reached_at: Option<Timestamp>,
     /// When the silence ended, and what ended it.
     pub ended: Option<(Timestamp, EndedBy)>,
@@ -82,8 +84,11 @@ impl Counts {
         self.recovered += i64::from(moved && ended.is_some_and(|(at, _)| within(at)));
         self.unsubscribed += i64::from(fact.unsubscribed_at.is_some_and(within));
         self.complained += i64::from(fact.complained_at.is_some_and(within));
-        let is_over = fact.reached_at.is_some_and(|from| as_of.since(from) > window);
-        self.open += i64::from(ended.is_none() && !is_over);
+        let can_be = match fact.reached_at {
+            Some(from) => as_of.since(from) <= window,
+            None => fact.is_running,
+        };
+        self.open += i64::from(ended.is_none() && can_be);
     }
 }
 
@@ -199,6 +204,7 @@ mod tests {
             arm,
             holdout: 2_000,
             ways: Vec::new(),
+            is_running: false,
             reached_at: Some(Timestamp(10 * DAY)),
             ended: None,
             is_void: false,
@@ -238,7 +244,9 @@ mod tests {
         assert_eq!(counts(&fact(1, Arm::Treated)).open, 0);
         let young = RecoveryFact { reached_at: Some(NOW.plus(-7 * DAY)), ..fact(1, Arm::Treated) };
         assert_eq!(counts(&young).open, 1);
-        assert_eq!(counts(&RecoveryFact { reached_at: None, ..young }).open, 1);
+        let unreached = RecoveryFact { reached_at: None, is_running: true, ..young };
+        assert_eq!(counts(&unreached).open, 1);
+        assert_eq!(counts(&RecoveryFact { is_running: false, ..unreached }).open, 0);
     }
 
     #[test]

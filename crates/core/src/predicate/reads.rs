@@ -13,7 +13,7 @@ pub struct Reads {
     pub conversation_keys: BTreeSet<String>,
     /// The attributes of the customer it reads, by their first key.
     pub customer_keys: BTreeSet<String>,
-    /// What it reads of the run, each by its first two keys.
+    /// What it reads of the run, each by its first three keys.
     pub run_paths: BTreeSet<Vec<String>>,
 }
 
@@ -72,7 +72,7 @@ impl Reads {
             Root::Conversation => &mut self.conversation_keys,
             Root::Customer => &mut self.customer_keys,
             Root::Run => {
-                self.run_paths.insert(field.path.iter().take(2).cloned().collect());
+                self.run_paths.insert(field.path.iter().take(3).cloned().collect());
                 return;
             }
             _ => {

@@ -20,12 +20,34 @@ pub enum UnknownPolicy {
 
 /// Lets time pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredWait")]
 pub struct Wait {
     /// How long, in microseconds.
     pub span: i64,
     /// In which time; business time is that of the funnel's calendar.
     #[serde(default)]
     pub basis: TimeBasis,
+}
+
+/// A wait as it is stored: bodies of old say the span alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredWait {
+    Span(i64),
+    Whole {
+        span: i64,
+        #[serde(default)]
+        basis: TimeBasis,
+    },
+}
+
+impl From<StoredWait> for Wait {
+    fn from(stored: StoredWait) -> Self {
+        match stored {
+            StoredWait::Span(span) => Self::wall(span),
+            StoredWait::Whole { span, basis } => Self { span, basis },
+        }
+    }
 }
 
 impl Wait {

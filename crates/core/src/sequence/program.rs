@@ -87,22 +87,6 @@ impl Program {
         }
         None
     }
-
-    /// Place at which a step begins.
-    pub fn place_of(&self, id: &str) -> Option<usize> {
-        (0..self.ops.len()).find(|place| {
-            !matches!(self.ops[*place], Op::Jump(_) | Op::Otherwise { .. })
-                && self.step_at(*place) == Some(id)
-        })
-    }
-
-    /// The rule of a step that waits for one.
-    pub fn awaited(&self, id: &str) -> Option<&Predicate> {
-        self.ops.iter().find_map(|op| match op {
-            Op::Await { step, rule, .. } if step == id => Some(rule),
-            _ => None,
-        })
-    }
 }
 
 /// A list in the making.

@@ -16,9 +16,6 @@ pub struct Progress {
     /// Rounds begun of repetitions it is inside of, by the ids of their steps.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rounds: BTreeMap<String, u32>,
-    /// Variables that steps gave values.
-    #[serde(default, skip_serializing_if = "Properties::is_empty")]
-    pub variables: Properties,
     /// What it waits for beside the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits: Option<Awaits>,
@@ -54,6 +51,9 @@ pub enum Awaits {
         since: Timestamp,
         /// When time is up.
         until: Timestamp,
+        /// Ids of events that came since it was last asked, as they were committed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        heard: Vec<String>,
     },
     /// That a message may go.
     Leave {
@@ -73,7 +73,21 @@ impl Awaits {
     }
 }
 
+/// Events that a run which waits for a rule remembers; it is asked as soon as one comes.
+const MOST_HEARD: usize = 100;
+
 impl Progress {
+    /// Takes note of events for the rule that it waits for; whether it waits for one.
+    pub fn hear(&mut self, events: impl IntoIterator<Item = String>) -> bool {
+        let Some(Awaits::Rule { heard, .. }) = &mut self.awaits else {
+            return false;
+        };
+        heard.extend(events);
+        let surplus = heard.len().saturating_sub(MOST_HEARD);
+        heard.drain(..surplus);
+        true
+    }
+
     /// Counts a visit of a step; its number, from 1.
     pub fn visit(&mut self, step: &str) -> u32 {
         let trace = self.steps.entry(step.to_owned()).or_default();
@@ -106,7 +120,6 @@ impl Progress {
         });
         Properties::from([
             ("steps".to_owned(), Value::Map(steps.collect())),
-            ("variables".to_owned(), Value::Map(self.variables.clone())),
             ("arm".to_owned(), Value::Text(arm.to_owned())),
         ])
     }

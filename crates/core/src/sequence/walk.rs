@@ -28,7 +28,7 @@ pub struct Situation<'a> {
     pub conversation: &'a Properties,
     /// Attributes of the customer, now.
     pub customer: &'a Properties,
-    /// Events of the subject that came since it waits for a rule, in the order of the stream.
+    /// Events that came since the rule was last asked for which it waits, in the order of the stream.
     pub arrivals: &'a [Event],
     /// The customer's zone.
     pub zone: &'a Zone,
@@ -243,9 +243,10 @@ impl Walk<'_, '_> {
         let arrivals = if known.is_some() { self.seen.arrivals } else { &[] };
         let met = arrivals.iter().find(|event| event.received_at < until && self.holds(rule, Some(event)));
         let why = match met {
-            Some(event) => Some(format!("event {:?}: {}", event.id, rule.source())),
+            // Behind the colon: what is erased with the event.
+            Some(event) => Some(format!("came: event {:?}, {}", event.id, rule.source())),
             None => (now < until && !rule.reads().event && self.holds(rule, None))
-                .then(|| rule.source().to_owned()),
+                .then(|| format!("came: {}", rule.source())),
         };
         if let Some(why) = why {
             self.arrive(step, "met", why);
@@ -256,8 +257,12 @@ impl Walk<'_, '_> {
             return Waited::Late;
         }
         if known.is_none() {
-            self.progress.awaits = Some(Awaits::Rule { step: step.into(), since: now, until });
+            let heard = Vec::new();
+            self.progress.awaits = Some(Awaits::Rule { step: step.into(), since: now, until, heard });
             self.note("waiting", step, format!("waits up to {} for: {}", human_span(within), rule.source()));
+        }
+        if let Some(Awaits::Rule { heard, .. }) = &mut self.progress.awaits {
+            heard.clear();
         }
         Waited::Not(until)
     }

@@ -3,7 +3,7 @@
 //! Marks are never rebuilt: one whose silence a late event removed or moved is
 //! noted as voided. Runs end in the same commit that stores the customer's return.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rekindle_core::Timestamp;
 use rekindle_core::event::Event;
@@ -11,7 +11,7 @@ use rekindle_core::fold::Silence;
 use rekindle_core::fold::passage::Standing;
 use rekindle_core::funnel::{CompiledFunnel, OwedBy};
 use rekindle_core::mark::{MarkFate, MarkKey, MarkKind};
-use rekindle_core::sequence::progress::Awaits;
+use rekindle_core::sequence::Progress;
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{EndReason, RunRow};
 use uuid::Uuid;
@@ -46,14 +46,14 @@ pub(super) struct Whereabouts {
     pub revision: i32,
     /// Instant of the anchor of the silence in progress.
     pub quiet_since: Option<Timestamp>,
-    /// The clocks of the silence in progress, each with the event from which it runs.
-    pub clocks: Vec<(MarkKind, String)>,
+    /// The clocks of the silence in progress, each with the instant from which it runs.
+    pub clocks: Vec<(MarkKind, Timestamp)>,
 }
 
 impl Whereabouts {
-    /// Whether the silence of a mark goes on.
-    fn runs_on(&self, key: &MarkKey) -> bool {
-        self.clocks.iter().any(|(kind, anchor)| (*kind, anchor) == (key.kind, &key.anchor))
+    /// Whether the silence goes on that started a run, or one that a late event put before it.
+    fn runs_on(&self, run: &RunRow) -> bool {
+        self.clocks.iter().any(|(kind, since)| *kind == run.trigger.kind && *since <= run.since)
     }
 }
 
@@ -109,15 +109,18 @@ impl Effects {
         let customers: BTreeSet<Uuid> = alone.filter_map(|event| event.customer).collect();
         let customers: Vec<Uuid> = customers.into_iter().collect();
         let further = tx.open_runs_of_customers(&customers).await?;
-        let woken: BTreeSet<Uuid> = runs
-            .iter()
-            .chain(&further)
-            .filter(|run| !over.contains(&run.id) && hears(run, fresh, owners))
-            .map(|run| run.id)
-            .collect();
-        let woken: Vec<Uuid> = woken.into_iter().collect();
+        let mut told: BTreeMap<Uuid, Progress> = BTreeMap::new();
+        for run in runs.iter().chain(&further).filter(|run| !over.contains(&run.id)) {
+            let events = fresh.iter().filter(|event| concerns(run, event, owners));
+            let mut progress = run.progress.clone();
+            let events: Vec<String> = events.map(|event| event.id.clone()).collect();
+            if !events.is_empty() && progress.hear(events) {
+                told.insert(run.id, progress);
+            }
+        }
+        let told: Vec<(Uuid, Progress)> = told.into_iter().collect();
         crate::runs::ending::end(tx, &ended, now).await?;
-        tx.hasten_runs(&woken, now).await?;
+        tx.tell_runs(&told, now).await?;
         Ok(())
     }
 
@@ -205,7 +208,7 @@ impl Effects {
         if now.stage.as_ref() != Some(&run.trigger.stage) && !renamed.contains(&run.id) {
             return Some(EndReason::StageLeft);
         }
-        if is_ours && !voided.contains(&run.trigger) && !now.runs_on(&run.trigger) {
+        if is_ours && !voided.contains(&run.trigger) && !now.runs_on(run) {
             return Some(EndReason::AgentActed);
         }
         // A silence that overlaps the one taken back goes on with its run.
@@ -214,14 +217,13 @@ impl Effects {
     }
 }
 
-/// Whether a run waits for a rule that one of the events may fulfil.
-fn hears(run: &RunRow, fresh: &[Event], owners: &HashMap<Uuid, Option<Uuid>>) -> bool {
+/// Whether an event is one that a run may wait for.
+fn concerns(run: &RunRow, event: &Event, owners: &HashMap<Uuid, Option<Uuid>>) -> bool {
     let subject = Some(run.trigger.subject);
-    let concerns = |event: &Event| match event.conversation {
+    match event.conversation {
         Some(_) => event.conversation == subject || owner_of(event, owners) == subject,
         None => event.customer.is_some() && event.customer == run.customer,
-    };
-    matches!(run.progress.awaits, Some(Awaits::Rule { .. })) && fresh.iter().any(concerns)
+    }
 }
 
 /// The customer whose stream an event is in.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
 use rekindle_core::sequence::arm::Arm;
+use rekindle_core::sequence::progress::Awaits;
 use rekindle_core::sequence::quiet::Ruling;
 use rekindle_core::sequence::{MessageClass, SequenceState};
 use rekindle_core::time::HOUR;
@@ -189,10 +190,11 @@ impl Beginning<'_> {
             }
         }
         let ruling = self.ask_the_clock(tx, &delivery).await?;
-        if let Some((mut state, mut reason)) = self.refuse(&delivery).or_else(|| left_out(ruling)) {
-            if ruling == Ruling::Abort {
-                self.aborted.push((delivery.run, EndReason::QuietHours));
-            }
+        let refused = self.refuse(&delivery);
+        if refused.is_none() && ruling == Ruling::Abort && self.is_awaited(&delivery) {
+            self.aborted.push((delivery.run, EndReason::QuietHours));
+        }
+        if let Some((mut state, mut reason)) = refused.or_else(|| self.left_out(&delivery, ruling)) {
             if vanished.is_some() {
                 // It is not wanted any more, and nobody knows whether it went.
                 state = DeliveryState::Unknown;
@@ -229,8 +231,8 @@ impl Beginning<'_> {
                 return Ok(());
             }
             Verdict::LeftOut { words } => {
-                let reason = format!("{words}: left out");
-                self.settled.add(claim, over(delivery, DeliveryState::Cancelled, reason, now));
+                let (state, reason) = (self.unsent(&delivery), format!("{words}: left out"));
+                self.settled.add(claim, over(delivery, state, reason, now));
                 return Ok(());
             }
         }
@@ -243,6 +245,35 @@ impl Beginning<'_> {
         }
         self.start(claim, delivery, destination);
         Ok(())
+    }
+
+    /// Whether its run stands and waits for it, and did not go on without it.
+    fn is_awaited(&self, delivery: &DeliveryRow) -> bool {
+        let run = self.facts.runs.get(&delivery.run).filter(|run| run.state == RunState::Running);
+        matches!(
+            run.and_then(|run| run.progress.awaits.as_ref()),
+            Some(Awaits::Delivery { step, .. }) if *step == delivery.step
+        )
+    }
+
+    /// What a message is that is not sent after all: one that may have arrived stays unknown.
+    fn unsent(&self, delivery: &DeliveryRow) -> DeliveryState {
+        let is_unknown = |attempt: &AttemptRow| attempt.outcome == Some(AttemptOutcome::Unknown);
+        if self.facts.attempts(delivery).iter().any(is_unknown) {
+            DeliveryState::Unknown
+        } else {
+            DeliveryState::Cancelled
+        }
+    }
+
+    /// How a message ends that quiet hours keep from going, and that is not to wait.
+    fn left_out(&self, delivery: &DeliveryRow, ruling: Ruling) -> Option<(DeliveryState, String)> {
+        let words = match ruling {
+            Ruling::Send | Ruling::Defer(_) => return None,
+            Ruling::Skip => "quiet hours: left out",
+            Ruling::Abort => "quiet hours ended the run",
+        };
+        Some((self.unsent(delivery), words.to_owned()))
     }
 
     /// Deliveries in the order in which they take what room there is: by the priority of their
@@ -347,7 +378,8 @@ impl Beginning<'_> {
             return Ok(Ruling::Send);
         };
         let zone = zone_of(self.locked, delivery.customer, &self.shelf.workspace(tx).await?.body.zone);
-        Ok(quiet.rule(&zone.zone, delivery.created_at, self.now))
+        // What it waited for until now was something else.
+        Ok(quiet.rule(&zone.zone, self.now, self.now))
     }
 
     async fn save(self, tx: &mut dyn Tx, lease: &Lease) -> EngineResult<Begun> {
@@ -367,16 +399,6 @@ impl Beginning<'_> {
 /// Whether a message is one that people are to be spared at night and too often.
 fn is_mail_to_customer(delivery: &DeliveryRow) -> bool {
     matches!(delivery.message, Message::Email { .. }) && !delivery.internal
-}
-
-/// How a message ends that quiet hours keep from going, and that is not to wait.
-fn left_out(ruling: Ruling) -> Option<(DeliveryState, String)> {
-    let words = match ruling {
-        Ruling::Send | Ruling::Defer(_) => return None,
-        Ruling::Skip => "quiet hours: left out",
-        Ruling::Abort => "quiet hours ended the run",
-    };
-    Some((DeliveryState::Cancelled, words.to_owned()))
 }
 
 fn vanished_attempt(attempt: &AttemptRow, now: Timestamp) -> AttemptRow {

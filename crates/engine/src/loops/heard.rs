@@ -1,4 +1,4 @@
-//! Events that runs want to know of: the one that started them, and those that came since they wait.
+//! Events that runs want to know of: the one that started them, and those that came while they wait.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use super::shelf::Shelf;
 use crate::engine::Inner;
 use crate::error::EngineResult;
 
-/// What was heard, by run. Nothing is read for runs whose rules name no event.
+/// What was heard. Nothing is read for runs whose rules name no event.
 #[derive(Default)]
 pub(super) struct Heard {
-    anchors: HashMap<Uuid, Event>,
+    events: HashMap<String, Event>,
     arrivals: HashMap<Uuid, Vec<Event>>,
 }
 
@@ -35,46 +35,35 @@ impl Heard {
                 curious.push(run);
             }
         }
-        let mut heard = Self::default();
-        if curious.is_empty() {
-            return Ok(heard);
-        }
-        let (of_conversations, of_customers): (Vec<&RunRow>, Vec<&RunRow>) =
-            curious.iter().partition(|run| run.conversation.is_some());
-        let keys = |runs: &[&RunRow]| runs.iter().map(|run| run.trigger.subject).collect::<Vec<_>>();
-        let mut streams: HashMap<Uuid, Vec<Event>> = HashMap::new();
-        for (subject, event) in tx.conversation_events(&keys(&of_conversations)).await? {
-            streams.entry(subject).or_default().push(event);
-        }
-        for (subject, event) in tx.customer_events(&keys(&of_customers)).await? {
-            streams.entry(subject).or_default().push(event);
-        }
+        let mut wanted: Vec<String> = curious.iter().flat_map(|run| heard(run)).cloned().collect();
+        wanted.extend(curious.iter().map(|run| run.trigger.anchor.clone()));
+        let events = tx.events_by_id(&wanted).await?;
+        let events: HashMap<String, Event> =
+            events.into_iter().map(|event| (event.id.clone(), event)).collect();
+        let mut arrivals = HashMap::new();
         for run in curious {
-            if let Some(stream) = streams.get(&run.trigger.subject) {
-                heard.note(run, stream);
-            }
+            let mut came: Vec<Event> = heard(run).iter().filter_map(|id| events.get(id)).cloned().collect();
+            came.sort_by_key(Event::order);
+            arrivals.insert(run.id, came);
         }
-        Ok(heard)
-    }
-
-    fn note(&mut self, run: &RunRow, stream: &[Event]) {
-        let anchor = stream.iter().find(|event| event.id == run.trigger.anchor);
-        if let Some(anchor) = anchor {
-            self.anchors.insert(run.id, anchor.clone());
-        }
-        if let Some(Awaits::Rule { since, .. }) = &run.progress.awaits {
-            let came = |event: &&Event| event.received_at >= *since && event.id != run.trigger.anchor;
-            self.arrivals.insert(run.id, stream.iter().filter(came).cloned().collect());
-        }
+        Ok(Self { events, arrivals })
     }
 
     /// The event from which the clock ran that started a run.
     pub fn anchor(&self, run: &RunRow) -> Option<&Event> {
-        self.anchors.get(&run.id)
+        self.events.get(&run.trigger.anchor)
     }
 
     /// Events that came since a run waits for one, in order.
     pub fn since(&self, run: &RunRow) -> &[Event] {
         self.arrivals.get(&run.id).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Ids of events that were committed while a run waits, in the commits that stored them.
+fn heard(run: &RunRow) -> &[String] {
+    match &run.progress.awaits {
+        Some(Awaits::Rule { heard, .. }) => heard,
+        _ => &[],
     }
 }

@@ -70,11 +70,12 @@ async fn answer(tx: &mut dyn Tx, question: RecoveryQuestion, now: Timestamp) -> 
     if tx.sequence(&sequence).await?.is_none() {
         return Err(EngineError::not_found(ResourceKind::Sequence, sequence));
     }
-    let runs = tx.run_facts(&sequence, period.from, period.until).await?;
+    let as_of = as_of.unwrap_or(now);
+    let until = period.until.map_or(as_of.plus(1), |until| until.min(as_of.plus(1)));
+    let runs = tx.run_facts(&sequence, period.from, Some(until)).await?;
     let revisions = Revisions::of(tx, &sequence, &runs).await?;
     let refusals = Refusals::of(tx, &runs).await?;
     let facts: Vec<RecoveryFact> = runs.into_iter().map(|run| revisions.fact(run, &refusals)).collect();
-    let as_of = as_of.unwrap_or(now);
     Ok(RecoveryAnswer { as_of, recovery: Recovery::of(&facts, window, as_of) })
 }
 
@@ -111,6 +112,7 @@ impl Revisions {
             arm: run.arm,
             holdout: experiments.map(|known| known.holdout).unwrap_or_default(),
             ways: ways.map(|(step, trace)| (step, trace.outcome)).collect(),
+            is_running: run.is_running,
             reached_at: run.reached_at,
             ended: run.ended,
             is_void: run.is_void,

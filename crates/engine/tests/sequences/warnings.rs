@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rekindle_core::funnel::{Funnel, OwedBy, TimeBasis};
-use rekindle_core::mark::MarkKind;
+use rekindle_core::mark::{MarkFate, MarkKind};
 use rekindle_core::sequence::{
     Action, Escalate, QuietHours, QuietPolicy, Sequence, Trigger, UnknownPolicy, Wait,
 };
@@ -158,6 +158,19 @@ async fn our_answer_ends_what_our_silence_began() {
         let run = house.the_run().await.run;
         assert_eq!(run.state, RunState::Ended);
         assert!(matches!(run.end_reason, Some(EndReason::AgentActed | EndReason::StageLeft)), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_silence_that_ends_after_its_warning_and_before_its_stall_was_no_mistake() {
+    for database in databases().await {
+        let house = house(&database, warned()).await;
+        house.word("e1", "customer_message", 0).await;
+        house.go(4_500).await;
+        house.word("e2", "agent_message", 5_000).await;
+        house.go(100_000).await;
+        let mark = house.the_run().await.mark.expect("on record");
+        assert_eq!((mark.key.kind, mark.fate), (MarkKind::Warned, MarkFate::Live), "{}", database.name);
     }
 }
 

@@ -25,7 +25,7 @@ pub trait Facts {
     /// Ends of episodes: for each (subject, episode) the instant the next one began.
     async fn episode_ends(&mut self, revision: i64) -> StoreResult<HashMap<(Uuid, u32), Timestamp>>;
 
-    /// Runs of a sequence that began at or after, and before, these instants.
+    /// Runs of a sequence that began at or after, and before, these instants, oldest first.
     async fn run_facts(
         &mut self,
         sequence: &str,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::mark::{Mark, MarkKey};
+use rekindle_core::sequence::Progress;
 use uuid::Uuid;
 
 use crate::error::StoreResult;
@@ -91,8 +92,9 @@ pub trait Runs {
     /// Lets runs that await a delivery go on.
     async fn wake_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
 
-    /// Lets runs that wait for their time go on now, if that is earlier.
-    async fn hasten_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
+    /// Lets runs that wait know something, and go on now if that is earlier than their time. The
+    /// caller holds the locks of their subjects, so that nobody works on them.
+    async fn tell_runs(&mut self, runs: &[(Uuid, Progress)], now: Timestamp) -> StoreResult<()>;
 
     /// Writes ledger lines.
     async fn log_run(&mut self, events: &[RunEvent]) -> StoreResult<()>;

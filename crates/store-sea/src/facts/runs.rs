@@ -30,53 +30,51 @@ impl SeaTx {
         if let Some(until) = until {
             let _ = write!(period, " AND r.created_at < {}", until.0);
         }
-        // A mark that a late event took back may have a successor, whose silence the run goes on for.
+        // A mark that a late event took back may have a successor, with which the run goes on.
         let successor = format!(
-            "(SELECT t.anchor_event FROM marks t WHERE {} AND t.funnel = r.funnel AND t.subject = r.subject \
-               AND t.stage = r.stage AND t.kind = r.kind AND t.fate = {} \
-             ORDER BY t.noticed_at DESC, t.anchor_event LIMIT 1)",
+            "EXISTS (SELECT 1 FROM marks t WHERE {} AND t.funnel = r.funnel AND t.subject = r.subject \
+               AND t.stage = r.stage AND t.kind = r.kind AND t.fate = {} AND t.noticed_at >= r.noticed_at)",
             self.here_in("t."),
             MarkFate::TakenOver.code()
         );
-        let runs = format!(
-            "SELECT r.*, m.fate AS fate, \
-               CASE WHEN m.fate = {} THEN {successor} ELSE r.anchor_event END AS anchor \
-             FROM runs r LEFT JOIN marks m ON {} AND m.funnel = r.funnel AND m.subject = r.subject \
-               AND m.stage = r.stage AND m.kind = r.kind AND m.anchor_event = r.anchor_event \
-             WHERE {} AND r.sequence = {} AND r.state <> {}{period}",
-            MarkFate::Voided.code(),
-            self.here_in("m."),
-            self.here_in("r."),
-            self.bind(1),
-            RunState::Skipped.code()
-        );
+        // Of the funnel's newest revision that knows it: the silence in which the rule came due.
         let of_silence = |column: &str| {
             format!(
                 "(SELECT s.{column} FROM silences s JOIN funnel_revisions f ON {} AND f.key = s.revision \
-                 WHERE {} AND f.funnel = r.funnel AND s.subject = r.subject AND s.anchor_event = r.anchor \
-                 ORDER BY f.revision DESC, s.until_at DESC, s.place LIMIT 1)",
+                 WHERE {} AND f.funnel = r.funnel AND s.subject = r.subject \
+                   AND s.since <= r.due_at AND s.until_at > r.due_at \
+                 ORDER BY f.revision DESC, s.since DESC, s.place LIMIT 1)",
                 self.here_in("f."),
                 self.here_in("s.")
             )
         };
         let sql = format!(
-            "SELECT r.sequence_revision, r.arm, r.customer, r.subject, r.progress, r.fate, r.anchor, \
-               (SELECT MIN(d.ended_at) FROM deliveries d WHERE {} AND d.run = r.id AND d.state IN ({}, {})) \
-                 AS reached_at, \
-               {} AS until_at, {} AS ended_by FROM ({runs}) AS r",
+            "SELECT r.sequence_revision, r.arm, r.customer, r.subject, r.progress, r.state, \
+               (m.fate = {} AND NOT {successor}) AS is_void, \
+               (SELECT MIN(d.ended_at) FROM deliveries d WHERE {} AND d.run = r.id AND NOT d.internal \
+                  AND d.state IN ({}, {})) AS reached_at, \
+               {} AS until_at, {} AS ended_by \
+             FROM runs r LEFT JOIN marks m ON {} AND m.funnel = r.funnel AND m.subject = r.subject \
+               AND m.stage = r.stage AND m.kind = r.kind AND m.anchor_event = r.anchor_event \
+             WHERE {} AND r.sequence = {} AND r.state <> {}{period} ORDER BY r.created_at, r.id",
+            MarkFate::Voided.code(),
             self.here_in("d."),
             DeliveryState::Delivered.code(),
             DeliveryState::HeldOut.code(),
             of_silence("until_at"),
             of_silence("ended_by"),
+            self.here_in("m."),
+            self.here_in("r."),
+            self.bind(1),
+            RunState::Skipped.code()
         );
         self.all(&sql, vec![sequence.into()]).await?.iter().map(fact).collect()
     }
 }
 
 fn fact(row: &QueryResult) -> StoreResult<RunFact> {
-    let fate: Option<MarkFate> = coded_option(row, T, "fate")?;
-    let successor: Option<String> = get(row, T, "anchor")?;
+    let is_void: Option<bool> = get(row, T, "is_void")?;
+    let state: RunState = coded(row, T, "state")?;
     let by: Option<EndedBy> = coded_option(row, T, "ended_by")?;
     Ok(RunFact {
         revision: get(row, T, "sequence_revision")?,
@@ -86,6 +84,7 @@ fn fact(row: &QueryResult) -> StoreResult<RunFact> {
         progress: get_json(row, T, "progress")?,
         reached_at: instant(row, T, "reached_at")?,
         ended: instant(row, T, "until_at")?.zip(by),
-        is_void: fate == Some(MarkFate::Voided) && successor.is_none(),
+        is_running: state == RunState::Running,
+        is_void: is_void.unwrap_or(false),
     })
 }

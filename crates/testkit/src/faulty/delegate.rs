@@ -7,7 +7,7 @@ use rekindle_core::Timestamp;
 use rekindle_core::event::{Event, OrderKey};
 use rekindle_core::funnel::Funnel;
 use rekindle_core::mark::{Mark, MarkKey};
-use rekindle_core::sequence::Sequence;
+use rekindle_core::sequence::{Progress, Sequence};
 use rekindle_ports::StoreResult;
 use rekindle_ports::browse::{ConversationQuery, CustomerQuery, Scanned, SilenceRow, Stream, Tally};
 use rekindle_ports::erasure::{Erased, Erasure};
@@ -127,7 +127,7 @@ delegate!(Runs {
     fn wake_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
     fn open_runs_of_customers(customers: &[Uuid]) -> StoreResult<Vec<RunRow>>;
     fn last_runs(sequence: &str, kind: NameKind, subjects: &[Uuid]) -> StoreResult<HashMap<Uuid, Timestamp>>;
-    fn hasten_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
+    fn tell_runs(runs: &[(Uuid, Progress)], now: Timestamp) -> StoreResult<()>;
     fn log_run(events: &[RunEvent]) -> StoreResult<()>;
     fn run_log(run: Uuid) -> StoreResult<Vec<RunEvent>>;
 });

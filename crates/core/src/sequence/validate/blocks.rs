@@ -12,8 +12,8 @@ use crate::predicate;
 use crate::sequence::{Action, Branch, Repeat, Sequence, Split, Step, Wait, WaitFor, WaitUntil};
 use crate::violation::{Violations, quoted};
 
-/// What a rule can name of a run beside its steps and variables.
-const OF_A_RUN: &str = "run has steps[\"id\"].outcome, steps[\"id\"].visits, variables.key and arm";
+/// What a rule can name of a run.
+const OF_A_RUN: &str = "run has steps[\"id\"].outcome, steps[\"id\"].visits and arm";
 
 /// Checks all steps of a sequence.
 pub(super) fn check(sequence: &Sequence, v: &mut Violations) {
@@ -124,10 +124,10 @@ impl<'a> Checks<'a> {
         for path in &reads.run_paths {
             let keys: Vec<&str> = path.iter().map(String::as_str).collect();
             match keys[..] {
-                ["steps", id] => {
+                ["steps", id, "outcome" | "visits"] => {
                     v.require(self.known.contains(id), field, format!("there is no step {}", quoted(id)));
                 }
-                ["variables", _] | ["arm"] => {}
+                ["arm"] => {}
                 _ => v.add(field, OF_A_RUN),
             }
         }

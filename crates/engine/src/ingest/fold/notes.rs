@@ -34,7 +34,7 @@ impl Fold {
         let quiet_since = open.map(|open| open.key.anchor.at);
         let revision = revision.head.revision;
         let running = open.into_iter().flat_map(Silence::clocks);
-        let running = running.map(|(kind, clock)| (kind, clock.anchor.id.clone())).collect();
+        let running = running.map(|(kind, clock)| (kind, clock.anchor.at)).collect();
         let whereabouts =
             Whereabouts { standing: write.standing, stage, revision, quiet_since, clocks: running };
         self.effects.standings.insert((id.to_owned(), subject), whereabouts);

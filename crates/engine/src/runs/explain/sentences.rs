@@ -15,7 +15,7 @@ pub(super) fn of_line(run: &RunRow, line: &RunEvent, delivery: Option<&DeliveryR
         "skipped" => format!("Sequence {sequence:?} did not begin: {detail}."),
         "waiting" | "branched" => format!("Step {step:?} {detail}."),
         "repeated" => format!("Step {step:?} was left after {detail}."),
-        "met" => format!("What step {step:?} waited for came: {detail}."),
+        "met" => format!("What step {step:?} waited for {detail}."),
         "timed_out" => format!("What step {step:?} waited for did not come: {detail}."),
         "deferred" => format!("The message of step {step:?} was not sent yet: {detail}."),
         "left_out" => format!("The message of step {step:?} was left out: {detail}."),
@@ -23,7 +23,6 @@ pub(super) fn of_line(run: &RunRow, line: &RunEvent, delivery: Option<&DeliveryR
         "completed" => "The sequence is through: nothing more comes.".to_owned(),
         "ended" => format!("The run ended, and nothing more is sent: {detail}."),
         "cancelled" => "Somebody cancelled the run: nothing more is sent.".to_owned(),
-        "retargeted" => format!("A late event moved the silence; the run goes on: {detail}."),
         "delivery_created" => match delivery.map(|delivery| delivery.state) {
             Some(DeliveryState::Failed) if delivery.is_some_and(|delivery| delivery.attempts == 0) => {
                 let why = detail.split_once(": ").map_or(detail, |(_, why)| why);
@@ -86,13 +85,16 @@ pub(super) fn of_attempt(delivery: &DeliveryRow, attempt: &AttemptRow) -> String
 /// A recipient as it may be shown: of an address the first letter and the domain, of an endpoint
 /// what stands before its path.
 fn masked(recipient: &str) -> String {
-    if let Some((local, domain)) = recipient.rsplit_once('@') {
-        let first: String = local.chars().take(1).collect();
-        return format!("{first}***@{domain}");
+    if let Some((scheme, rest)) = recipient.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        return format!("{scheme}://{host}");
     }
-    let mut parts = recipient.splitn(4, '/');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(scheme), Some(""), Some(host)) => format!("{scheme}//{host}"),
-        _ => "its receiver".to_owned(),
+    match recipient.rsplit_once('@') {
+        Some((local, domain)) => {
+            let first: String = local.chars().take(1).collect();
+            format!("{first}***@{domain}")
+        }
+        None => "its receiver".to_owned(),
     }
 }
