@@ -146,14 +146,7 @@ impl Calendar {
 
     /// Wall clock of the zone at an instant.
     fn local(&self, at: Timestamp) -> Option<NaiveDateTime> {
-        let wall = self.zone.to_datetime(jiff::Timestamp::from_microsecond(at.0).ok()?);
-        NaiveDate::from_ymd_opt(wall.year().into(), wall.month() as u32, wall.day() as u32)?
-            .and_hms_micro_opt(
-                wall.hour() as u32,
-                wall.minute() as u32,
-                wall.second() as u32,
-                wall.subsec_nanosecond() as u32 / 1_000,
-            )
+        local_of(at, &self.zone)
     }
 
     /// Instant of a wall clock, by [`instant_of`].
@@ -170,6 +163,17 @@ impl Calendar {
         .ok()?;
         instant_of(civil, &self.zone)
     }
+}
+
+/// What a clock on the wall of a zone shows at an instant.
+pub fn local_of(at: Timestamp, zone: &TimeZone) -> Option<NaiveDateTime> {
+    let wall = zone.to_datetime(jiff::Timestamp::from_microsecond(at.0).ok()?);
+    NaiveDate::from_ymd_opt(wall.year().into(), wall.month() as u32, wall.day() as u32)?.and_hms_micro_opt(
+        wall.hour() as u32,
+        wall.minute() as u32,
+        wall.second() as u32,
+        wall.subsec_nanosecond() as u32 / 1_000,
+    )
 }
 
 /// The instant at which a clock on the wall of a zone first shows a time: of a time that the zone

@@ -16,6 +16,7 @@ pub mod ingest;
 pub mod mark;
 pub mod metrics;
 pub mod predicate;
+pub mod schedule;
 pub mod scope;
 pub mod sequence;
 pub mod time;
