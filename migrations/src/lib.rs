@@ -17,6 +17,7 @@ mod m0004_resources;
 mod m0005_ledger;
 mod m0006_pace;
 mod m0007_sequences;
+mod m0008_occasions;
 mod statistics;
 
 /// All steps, oldest first.
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_ledger::Migration),
             Box::new(m0006_pace::Migration),
             Box::new(m0007_sequences::Migration),
+            Box::new(m0008_occasions::Migration),
         ]
     }
 }

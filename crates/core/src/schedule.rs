@@ -91,7 +91,8 @@ impl Schedule {
         let mut from = at;
         while from.since(at) < HORIZON {
             let now = jiff::Timestamp::from_microsecond(from.0).ok()?;
-            let change = zone.following(now).next().map(|change| Timestamp(change.timestamp().as_microsecond()));
+            let change =
+                zone.following(now).next().map(|change| Timestamp(change.timestamp().as_microsecond()));
             let wall = local_of(from, zone)?;
             let ahead = self.next_wall(wall)?.signed_duration_since(wall).num_microseconds()?;
             let found = from.plus(ahead);

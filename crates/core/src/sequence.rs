@@ -1,14 +1,15 @@
-//! Sequences: what to do, step by step, once a silence was marked.
+//! Sequences: what to do, step by step, once a silence was marked or something else came about.
 
 use serde::{Deserialize, Serialize};
 
 use crate::funnel::OwedBy;
-use crate::mark::MarkKind;
 use crate::time::HOUR;
 
 pub mod action;
+pub mod answer;
 pub mod arm;
 pub mod contact;
+pub mod occasion;
 pub mod program;
 pub mod progress;
 pub mod quiet;
@@ -16,23 +17,25 @@ pub mod validate;
 pub mod walk;
 
 pub use action::{
-    Action, Branch, CallWebhook, Case, Escalate, Repeat, SendEmail, Split, UnknownPolicy, Variant, Wait,
-    WaitFor, WaitUntil,
+    Action, Branch, CallWebhook, Case, EmitEvent, Escalate, Repeat, SendEmail, Split, UnknownPolicy, Variant,
+    Wait, WaitFor, WaitUntil,
 };
 pub use contact::{ContactLimit, LimitPolicy};
+pub use occasion::{Cause, Occasion, OnEvent, OnSchedule, Origin, Overlap};
 pub use program::Program;
 pub use progress::Progress;
 pub use quiet::{QuietHours, QuietPolicy};
 
-/// Which marks start a run.
+/// What starts a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
-    /// Funnel id.
+    /// Funnel id: runs are about its subjects, in the hours of its calendar.
     pub funnel: String,
-    /// Stage id.
+    /// Stage id. A silence is one in it; on other occasions it is where the subject has to be, and
+    /// empty means anywhere.
     pub stage: String,
-    /// What the silence has become.
-    pub on: MarkKind,
+    /// What has to come about.
+    pub on: Occasion,
     /// Only silences in which this party owes the next word; `Anyone` takes all.
     #[serde(default)]
     pub owed_by: OwedBy,
@@ -64,7 +67,7 @@ pub struct Sequence {
     /// Name for people.
     #[serde(default)]
     pub display_name: String,
-    /// Which marks start a run.
+    /// What starts a run.
     pub trigger: Trigger,
     /// The steps, in order.
     pub steps: Vec<Step>,
@@ -92,6 +95,9 @@ pub struct Sequence {
     /// Of two mails to one customer at once, that of the higher number goes first.
     #[serde(default)]
     pub priority: i32,
+    /// Whether a run goes on when its customer comes back; never one that a silence started.
+    #[serde(default)]
+    pub outlasts_return: bool,
 }
 
 /// Whose runs count against a new one.
@@ -132,6 +138,7 @@ impl Sequence {
             reentry: None,
             when_limited: LimitPolicy::Defer,
             priority: 0,
+            outlasts_return: false,
         }
     }
 

@@ -17,6 +17,8 @@ pub enum Outcome {
         code: u16,
         /// The beginning of what it answered.
         response: String,
+        /// All that was read of it; empty for mail.
+        answer: String,
     },
     /// Certainly not delivered; a later attempt may succeed.
     Retry {
@@ -55,7 +57,7 @@ pub enum Outcome {
 impl Outcome {
     /// Delivered, with the reply cut to an excerpt.
     pub fn delivered(code: u16, response: &str) -> Self {
-        Self::Delivered { code, response: excerpt(response) }
+        Self::Delivered { code, response: excerpt(response), answer: String::new() }
     }
 
     /// Not delivered, try later on the caller's schedule.

@@ -115,7 +115,7 @@ impl Sender {
                     _ => refused("the destination sends no such message"),
                 }
             }
-            (Message::Webhook { body }, DestinationKind::Webhook { .. }) => {
+            (Message::Webhook { body, .. }, DestinationKind::Webhook { .. }) => {
                 post::call(&self.client, &delivery.id, body, destination, now).await
             }
             _ => refused("the destination sends no such message"),

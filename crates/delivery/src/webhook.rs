@@ -210,7 +210,9 @@ async fn answered(response: Response, now: i64, deadline: Instant) -> Outcome {
     let body = String::from_utf8_lossy(&beginning(response, deadline).await).into_owned();
     let code = Some(status.as_u16());
     match status {
-        _ if status.is_success() => Outcome::delivered(status.as_u16(), &body),
+        _ if status.is_success() => {
+            Outcome::Delivered { code: status.as_u16(), response: excerpt(&body), answer: body }
+        }
         StatusCode::GONE => Outcome::Rejected {
             phase: Phase::Response,
             code,

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Bells {
     timers: Notify,
+    schedules: Notify,
     runs: Notify,
     deliveries: Notify,
 }
@@ -16,6 +17,7 @@ impl Bells {
     pub fn of(&self, queue: Queue) -> &Notify {
         match queue {
             Queue::Timers => &self.timers,
+            Queue::Schedules => &self.schedules,
             Queue::Runs => &self.runs,
             Queue::Deliveries => &self.deliveries,
         }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::EngineResult;
 
-mod apply;
+pub(crate) mod apply;
 mod committer;
-mod effects;
+pub(crate) mod effects;
 mod fold;
 mod lanes;
 mod live;

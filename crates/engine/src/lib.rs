@@ -7,6 +7,7 @@ mod bells;
 pub mod budget;
 pub mod destinations;
 pub mod engine;
+mod enroll;
 pub mod error;
 pub mod failpoint;
 pub mod fill;

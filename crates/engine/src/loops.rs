@@ -24,7 +24,7 @@ mod begin;
 pub(crate) mod compose;
 mod detector;
 mod dispatcher;
-mod enroll;
+mod emit;
 mod give_back;
 mod heard;
 mod hold;
@@ -33,6 +33,7 @@ mod poison;
 mod recorder;
 mod room;
 mod runner;
+pub(crate) mod scheduler;
 pub(crate) mod settle;
 mod settled;
 mod shelf;
@@ -97,8 +98,8 @@ impl Loops {
     pub async fn run(self, stop: Stop) {
         let loops = Self { stop, ..self };
         tracing::info!(replica = %loops.lease().owner, "at work");
-        let [timers, runs, deliveries] = Queue::ALL.map(|queue| loops.work_on(queue));
-        tokio::join!(timers, runs, deliveries);
+        let [timers, schedules, runs, deliveries] = Queue::ALL.map(|queue| loops.work_on(queue));
+        tokio::join!(timers, schedules, runs, deliveries);
     }
 
     async fn work_on(&self, queue: Queue) {
@@ -123,7 +124,7 @@ impl Loops {
         let now = self.inner.clock.now().await;
         let mut due = Vec::new();
         // Sends go first: they are begun here and done in tasks of their own.
-        for queue in [Queue::Deliveries, Queue::Timers, Queue::Runs] {
+        for queue in [Queue::Deliveries, Queue::Timers, Queue::Schedules, Queue::Runs] {
             due.push((queue, self.inner.store.due_buckets(queue, now).await?));
         }
         let mut claimed = 0;
@@ -147,6 +148,7 @@ impl Loops {
         for bucket in self.while_open(buckets) {
             let answer = match queue {
                 Queue::Timers => self.notice(bucket, now).await,
+                Queue::Schedules => self.come_round(bucket, now).await,
                 Queue::Runs => self.advance(bucket, now).await,
                 Queue::Deliveries => self.dispatch(bucket, now).await,
             };

@@ -12,15 +12,18 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Precondition, ResourceKind};
-use crate::loops::locks::lock_subjects;
 
+pub(crate) mod changes;
 mod deliveries;
 pub(crate) mod ending;
 mod explain;
+mod start;
 mod views;
 
+pub use changes::RunChange;
 pub use deliveries::Resolution;
 pub use explain::{Statement, Subject};
+pub use start::Whom;
 pub use views::{DeliveryView, RunView};
 
 /// Which runs or deliveries to list, by the names that clients know; newest first.
@@ -75,24 +78,7 @@ impl Engine {
     /// Cancels a run and what it has planned; a message that is being sent cannot be called back.
     /// Cancelling a cancelled run changes nothing.
     pub async fn cancel_run(&self, scope: Scope, id: Uuid) -> EngineResult<RunView> {
-        let inner = Arc::clone(&self.inner);
-        self.write(scope, move |tx, now| {
-            let inner = Arc::clone(&inner);
-            Box::pin(async move {
-                let seen = existing(tx, id).await?;
-                lock_subjects(tx, [Some(seen.trigger.subject), seen.customer].into_iter().flatten()).await?;
-                // Once more, under the lock.
-                let row = existing(tx, id).await?;
-                match row.state {
-                    RunState::Running => ending::end(tx, &[(id, EndReason::Cancelled)], now).await?,
-                    RunState::Cancelled => {}
-                    state => return Err(over(state)),
-                }
-                let row = existing(tx, id).await?;
-                views::of_run(tx, &inner.programs, row).await
-            })
-        })
-        .await
+        self.change_run(scope, id, RunChange::End(EndReason::Cancelled)).await
     }
 
     /// What happened in a run, oldest first.
@@ -149,7 +135,7 @@ fn over(state: RunState) -> EngineError {
     }
 }
 
-/// The mark that started a run, if it is on record.
+/// Marks of the subjects of runs.
 async fn marks(tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<Vec<Mark>> {
     let mut subjects: Vec<Uuid> = runs.iter().map(|run| run.trigger.subject).collect();
     subjects.sort_unstable();

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Precondition, ResourceKind};
+use crate::loops::scheduler;
 use crate::requests::{Asked, Creation, corrupt};
 use crate::resources;
 
@@ -91,6 +92,7 @@ impl Engine {
                 let row = revised(row, change.sequence, now);
                 if !change.validate_only {
                     tx.save_sequence(&row).await?;
+                    scheduler::plan(tx, &row, now).await?;
                 }
                 Ok(row)
             })
@@ -129,6 +131,7 @@ impl Engine {
                 if matches!(row.state, SequenceState::Active | SequenceState::Paused) {
                     return Err(wrong_state(&row, "only a draft or an archived sequence can be deleted"));
                 }
+                tx.delete_schedule(&id).await?;
                 Ok(tx.delete_sequence(&id).await?)
             })
         })
@@ -175,7 +178,7 @@ fn check_etag(row: &SequenceRow, read: Option<&str>) -> EngineResult<()> {
 }
 
 /// The sequence is in another state than the verb needs.
-fn wrong_state(row: &SequenceRow, message: &str) -> EngineError {
+pub(crate) fn wrong_state(row: &SequenceRow, message: &str) -> EngineError {
     refused(Precondition::SequenceState, row, message.to_owned())
 }
 

@@ -1,5 +1,7 @@
 //! Sequences from the stall to the last message, over every database that there is.
 
+#[path = "sequences/answers.rs"]
+mod answers;
 #[path = "sequences/busy.rs"]
 mod busy;
 #[path = "sequences/chance.rs"]
@@ -20,14 +22,20 @@ mod house;
 mod late;
 #[path = "sequences/limits.rs"]
 mod limits;
+#[path = "sequences/occasions.rs"]
+mod occasions;
 #[path = "sequences/outcomes.rs"]
 mod outcomes;
+#[path = "sequences/paused.rs"]
+mod paused;
 #[path = "sequences/poison.rs"]
 mod poison;
 #[path = "sequences/recovery.rs"]
 mod recovery;
 #[path = "sequences/resources.rs"]
 mod resources;
+#[path = "sequences/schedules.rs"]
+mod schedules;
 #[path = "sequences/stages.rs"]
 mod stages;
 #[path = "sequences/stopping.rs"]

@@ -38,8 +38,10 @@ pub enum SendOutcome {
     Delivered {
         /// Status code.
         code: i32,
-        /// What the receiver said.
+        /// What the receiver said, cut.
         response: String,
+        /// The whole of it, as far as that was read, from those that the run wants to know it of.
+        answer: String,
     },
     /// Certainly not accepted; worth trying again.
     Retry {

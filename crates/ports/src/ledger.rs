@@ -1,11 +1,12 @@
 //! Marks, runs and deliveries: what was noticed and done.
 
+use std::collections::BTreeMap;
+
 use rekindle_core::Timestamp;
 use rekindle_core::funnel::OwedBy;
-use rekindle_core::mark::MarkKey;
 use rekindle_core::scope::Scope;
-use rekindle_core::sequence::Progress;
 use rekindle_core::sequence::arm::Arm;
+use rekindle_core::sequence::{Origin, Progress};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -59,6 +60,8 @@ pub enum EndReason {
     CoolDown,
     /// Our side owed the word, and spoke.
     AgentActed,
+    /// The run of the time before was under way.
+    Overlap,
 }
 
 /// A run of a sequence.
@@ -70,15 +73,15 @@ pub struct RunRow {
     pub sequence: String,
     /// Revision of the sequence it stays with.
     pub sequence_revision: i32,
-    /// The mark that started it.
-    pub trigger: MarkKey,
+    /// What started it.
+    pub trigger: Origin,
     /// Conversation of the subject, if it is one.
     pub conversation: Option<Uuid>,
     /// Customer of the subject, if known.
     pub customer: Option<Uuid>,
-    /// When the silence began.
+    /// When the silence began; the instant of the event, or the time, that started it.
     pub since: Timestamp,
-    /// The instant the rule named.
+    /// The instant the rule named; on other occasions as `since`.
     pub due_at: Timestamp,
     /// When it was noticed.
     pub noticed_at: Timestamp,
@@ -96,6 +99,8 @@ pub struct RunRow {
     pub progress: Progress,
     /// When to go on; `None` while a delivery is awaited.
     pub next_at: Option<Timestamp>,
+    /// Since when somebody holds it; `next_at` is `None` meanwhile.
+    pub paused_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was over.
@@ -159,7 +164,6 @@ impl DeliveryState {
 /// What is sent; the bytes of every attempt follow from it alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "one is held at a time; a box would only hide the fields")]
 pub enum Message {
     /// A mail.
     Email {
@@ -188,7 +192,35 @@ pub enum Message {
     Webhook {
         /// The exact body.
         body: String,
+        /// What the run wants to know of the answer: names, and JSON Pointers.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        wants: BTreeMap<String, String>,
+        /// What the answer said of that: a JSON object; empty before it came.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        said: String,
     },
+    /// An event that is added to the stream of the run's subject: nothing leaves the house.
+    Event {
+        /// Its id.
+        id: String,
+        /// Its type.
+        kind: String,
+        /// When.
+        at: i64,
+        /// The conversation, by the client's id.
+        conversation: Option<String>,
+        /// The customer, by the client's id.
+        customer: Option<String>,
+        /// Its properties: a JSON object.
+        properties: String,
+    },
+}
+
+impl Message {
+    /// A webhook payload of whose answer nothing is wanted.
+    pub fn webhook(body: String) -> Self {
+        Self::Webhook { body, wants: BTreeMap::new(), said: String::new() }
+    }
 }
 
 /// A delivery.

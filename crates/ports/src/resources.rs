@@ -221,6 +221,8 @@ pub enum RequestKind {
     Sequence,
     /// A destination.
     Destination,
+    /// A run that was started by hand.
+    Run,
 }
 
 /// A create that is safe to repeat, as it was answered first.

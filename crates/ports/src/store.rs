@@ -15,6 +15,7 @@ pub mod facts;
 pub mod journeys;
 pub mod ledger;
 pub mod resources;
+pub mod schedules;
 pub mod subjects;
 pub mod timers;
 
@@ -25,6 +26,7 @@ pub use facts::Facts;
 pub use journeys::Journeys;
 pub use ledger::{Marks, Outbox, Runs};
 pub use resources::Resources;
+pub use schedules::Schedules;
 pub use subjects::Subjects;
 pub use timers::Timers;
 
@@ -53,7 +55,19 @@ pub trait Store: Send + Sync + 'static {
 /// then journeys, timers, runs and deliveries, each in key order.
 #[async_trait]
 pub trait Tx:
-    Catalog + Subjects + Journeys + Timers + Facts + Marks + Runs + Outbox + Resources + Browse + Erase + Send
+    Catalog
+    + Subjects
+    + Journeys
+    + Timers
+    + Facts
+    + Marks
+    + Runs
+    + Outbox
+    + Resources
+    + Schedules
+    + Browse
+    + Erase
+    + Send
 {
     /// The workspace it works in.
     fn scope(&self) -> Scope;
@@ -71,6 +85,8 @@ pub trait Tx:
 pub enum Queue {
     /// Journeys to look at.
     Timers,
+    /// Sequences whose time has come.
+    Schedules,
     /// Runs that go on.
     Runs,
     /// Deliveries to attempt, and those whose sender may be gone.
@@ -79,12 +95,13 @@ pub enum Queue {
 
 impl Queue {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Timers, Self::Runs, Self::Deliveries];
+    pub const ALL: [Self; 4] = [Self::Timers, Self::Schedules, Self::Runs, Self::Deliveries];
 
     /// Its name, for the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Timers => "timers",
+            Self::Schedules => "schedules",
             Self::Runs => "runs",
             Self::Deliveries => "deliveries",
         }

@@ -22,5 +22,6 @@ pub mod subject;
 pub mod suppression;
 pub mod time;
 pub mod timeline;
+pub mod trigger;
 pub mod value;
 pub mod workspace;

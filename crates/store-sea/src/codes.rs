@@ -4,8 +4,8 @@ use rekindle_core::event::Author;
 use rekindle_core::fold::silence::EndedBy;
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::mark::{MarkFate, MarkKind};
-use rekindle_core::sequence::SequenceState;
 use rekindle_core::sequence::arm::Arm;
+use rekindle_core::sequence::{Cause, SequenceState};
 use rekindle_ports::ledger::{AttemptOutcome, DeliveryState, EndReason, RunState};
 use rekindle_ports::resources::{RequestKind, SuppressionKind, SuppressionReason};
 use rekindle_ports::rows::{FillState, LivePolicy, NameKind};
@@ -66,6 +66,18 @@ impl Code for MarkKind {
     const CODES: &'static [(Self, i32)] = &[(Self::Stalled, 1), (Self::Abandoned, 2), (Self::Warned, 3)];
 }
 
+impl Code for Cause {
+    // Those of silences are those of marks.
+    const CODES: &'static [(Self, i32)] = &[
+        (Self::Silence(MarkKind::Stalled), 1),
+        (Self::Silence(MarkKind::Abandoned), 2),
+        (Self::Silence(MarkKind::Warned), 3),
+        (Self::Event, 10),
+        (Self::Schedule, 11),
+        (Self::Hand, 12),
+    ];
+}
+
 impl Code for MarkFate {
     const CODES: &'static [(Self, i32)] =
         &[(Self::Live, 1), (Self::History, 2), (Self::TakenOver, 3), (Self::Voided, 4)];
@@ -108,6 +120,7 @@ impl Code for EndReason {
         (Self::Filtered, 14),
         (Self::CoolDown, 15),
         (Self::AgentActed, 16),
+        (Self::Overlap, 20),
     ];
 }
 
@@ -131,7 +144,8 @@ impl Code for AttemptOutcome {
 }
 
 impl Code for RequestKind {
-    const CODES: &'static [(Self, i32)] = &[(Self::Funnel, 1), (Self::Sequence, 2), (Self::Destination, 3)];
+    const CODES: &'static [(Self, i32)] =
+        &[(Self::Funnel, 1), (Self::Sequence, 2), (Self::Destination, 3), (Self::Run, 4)];
 }
 
 /// In the order of the values: lists are ordered by the code.
@@ -198,11 +212,11 @@ mod tests {
         survives!(MarkFate: Live, History, TakenOver, Voided);
         survives!(SequenceState: Draft, Active, Paused, Archived);
         survives!(RunState: Running, Completed, Ended, Cancelled, Skipped);
-        survives!(EndReason: CustomerReturned, GoalReached, StageLeft, Cancelled, SequenceArchived, Voided, Stale, History, Erased, Failed, QuietHours, Paused, NotStarted, Filtered, CoolDown, AgentActed);
+        survives!(EndReason: CustomerReturned, GoalReached, StageLeft, Cancelled, SequenceArchived, Voided, Stale, History, Erased, Failed, QuietHours, Paused, NotStarted, Filtered, CoolDown, AgentActed, Overlap);
         survives!(Arm: Treated, HeldOut);
         survives!(DeliveryState: Scheduled, Sending, Delivered, Failed, Suppressed, Cancelled, Expired, Unknown, HeldOut);
         survives!(AttemptOutcome: Delivered, Retry, Rejected, Unknown);
-        survives!(RequestKind: Funnel, Sequence, Destination);
+        survives!(RequestKind: Funnel, Sequence, Destination, Run);
         survives!(SuppressionKind: Address, Customer, Domain);
         survives!(SuppressionReason: Unsubscribed, HardBounce, Complaint, Manual);
     }

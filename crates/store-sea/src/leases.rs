@@ -27,6 +27,8 @@ pub(crate) struct Rows {
     due: &'static str,
     /// What else must be so; word for word as in the claim index.
     ready: &'static str,
+    /// Whether claims are leases; else whoever has the row locked has it.
+    is_leased: bool,
 }
 
 /// Rows that a claim takes.
@@ -64,22 +66,32 @@ impl Take {
 }
 
 /// Journeys to look at.
-pub(crate) const TIMERS: Rows =
-    Rows { table: "timers", key: "workspace, funnel, subject", due: "due_at", ready: "TRUE" };
+pub(crate) const TIMERS: Rows = Rows {
+    table: "timers",
+    key: "workspace, funnel, subject",
+    due: "due_at",
+    ready: "TRUE",
+    is_leased: true,
+};
+
+/// Sequences whose time has come.
+const SCHEDULES: Rows =
+    Rows { table: "schedules", key: "workspace, sequence", due: "look_at", ready: "TRUE", is_leased: false };
 
 /// Runs that go on.
 pub(crate) const RUNS: Rows =
-    Rows { table: "runs", key: "workspace, id", due: "next_at", ready: "state = 1" };
+    Rows { table: "runs", key: "workspace, id", due: "next_at", ready: "state = 1", is_leased: true };
 
 /// Deliveries to attempt, and those whose sender may be gone.
 pub(crate) const DELIVERIES: Rows =
-    Rows { table: "deliveries", key: "workspace, id", due: "claim_at", ready: "TRUE" };
+    Rows { table: "deliveries", key: "workspace, id", due: "claim_at", ready: "TRUE", is_leased: true };
 
 impl Rows {
     /// Those of a queue.
     const fn of(queue: Queue) -> Self {
         match queue {
             Queue::Timers => TIMERS,
+            Queue::Schedules => SCHEDULES,
             Queue::Runs => RUNS,
             Queue::Deliveries => DELIVERIES,
         }
@@ -97,7 +109,8 @@ impl Rows {
     }
 
     fn claimable_by(&self, due: &str, take: Take, backend: DatabaseBackend, clock: &str) -> String {
-        format!("{} AND {due} <= {} AND {}", self.ready, bind(backend, 1), take.lease(clock))
+        let free = if self.is_leased { take.lease(clock) } else { "TRUE".to_owned() };
+        format!("{} AND {due} <= {} AND {free}", self.ready, bind(backend, 1))
     }
 }
 

@@ -17,6 +17,7 @@ pub mod predicate_sql;
 mod probe;
 mod resources;
 mod runs;
+mod schedules;
 mod sql;
 mod statistics;
 mod store;

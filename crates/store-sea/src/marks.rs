@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::event::OrderKey;
 use rekindle_core::mark::{Mark, MarkFate, MarkKey};
+use rekindle_core::sequence::Origin;
 use rekindle_ports::StoreResult;
 use rekindle_ports::rows::JourneyRow;
 use rekindle_ports::store::Marks;
@@ -122,6 +123,28 @@ pub(crate) fn mark_key(row: &QueryResult, table: &'static str) -> StoreResult<Ma
         subject: get(row, table, "subject")?,
         stage: get(row, table, "stage")?,
         kind: coded(row, table, "kind")?,
+        anchor: get(row, table, "anchor_event")?,
+    })
+}
+
+/// Cells of what started a run, as [`mark_key_cells`].
+pub(crate) fn origin_cells(origin: &Origin) -> Vec<Cell> {
+    vec![
+        origin.funnel.clone().into(),
+        origin.subject.into(),
+        origin.stage.clone().into(),
+        origin.cause.code().into(),
+        origin.anchor.clone().into(),
+    ]
+}
+
+/// Reads what started a run.
+pub(crate) fn origin(row: &QueryResult, table: &'static str) -> StoreResult<Origin> {
+    Ok(Origin {
+        funnel: get(row, table, "funnel")?,
+        subject: get(row, table, "subject")?,
+        stage: get(row, table, "stage")?,
+        cause: coded(row, table, "kind")?,
         anchor: get(row, table, "anchor_event")?,
     })
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use rekindle_core::Timestamp;
-use rekindle_core::sequence::Sequence;
+use rekindle_core::sequence::{Occasion, Sequence, SequenceState};
 use rekindle_ports::resources::{
     DestinationRow, RequestKind, RequestRow, SequenceRow, SuppressionKind, SuppressionRow, WorkspaceRow,
 };
@@ -26,6 +26,7 @@ const SEQUENCE: &Columns = &[
     ("created_at", Kind::Int),
     ("updated_at", Kind::Int),
     ("started_at", Kind::Int),
+    ("occasion", Kind::Int),
 ];
 
 const SEQUENCE_REVISION: &Columns =
@@ -76,6 +77,21 @@ impl Resources for SeaTx {
     async fn sequences_of(&mut self, funnel: &str) -> StoreResult<Vec<SequenceRow>> {
         let condition = format!("s.funnel = {} ORDER BY s.id", self.bind(1));
         self.sequence_rows(&condition, vec![funnel.into()]).await
+    }
+
+    async fn sequences_on_events(&mut self) -> StoreResult<Vec<SequenceRow>> {
+        // As the index says it.
+        let condition = format!(
+            "s.occasion = {ON_EVENT} AND s.state IN ({}, {}) ORDER BY s.id",
+            SequenceState::Active.code(),
+            SequenceState::Paused.code()
+        );
+        self.sequence_rows(&condition, Vec::new()).await
+    }
+
+    async fn peek_sequence(&mut self, id: &str) -> StoreResult<Option<SequenceRow>> {
+        let condition = format!("s.id = {}", self.bind(1));
+        Ok(self.sequence_rows(&condition, vec![id.into()]).await?.into_iter().next())
     }
 
     async fn sequence_revision(&mut self, id: &str, revision: i32) -> StoreResult<Option<Sequence>> {
@@ -308,7 +324,20 @@ fn sequence_cells(row: &SequenceRow) -> Vec<Cell> {
         row.created_at.0.into(),
         row.updated_at.0.into(),
         row.started_at.map(|at| at.0).into(),
+        occasion(&row.body.trigger.on).into(),
     ]
+}
+
+/// Code of sequences that start on events.
+const ON_EVENT: i32 = 2;
+
+fn occasion(on: &Occasion) -> i32 {
+    match on {
+        Occasion::Silence(_) => 1,
+        Occasion::Event(_) => ON_EVENT,
+        Occasion::Schedule(_) => 3,
+        Occasion::Hand => 4,
+    }
 }
 
 fn revision_cells(row: &SequenceRow) -> Vec<Cell> {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::codes::{Code, coded, coded_option};
 use crate::leases::{self, Take, assign};
 use crate::listing::{Conditions, in_states};
-use crate::marks::{mark_key, mark_key_cells};
+use crate::marks::{origin, origin_cells};
 use crate::probe::{Others, Probe};
 use crate::sql::{Cell, Columns, Kind, Source, for_update};
 use crate::store::{SeaTx, get, get_json, json};
@@ -230,13 +230,35 @@ impl Runs for SeaTx {
         self.all(&sql, values).await?.iter().map(|row| get(row, T, "id")).collect()
     }
 
+    async fn pause_runs(&mut self, runs: &[Uuid], paused: bool, now: Timestamp) -> StoreResult<Vec<Uuid>> {
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Source { select, values } = self.source(ID, &keys(runs), 1);
+        let at = self.bind(values.len() + 1);
+        let (sets, which) = if paused {
+            (format!("paused_at = {at}, next_at = NULL"), "NULL")
+        } else {
+            (format!("paused_at = NULL, next_at = {at}"), "NOT NULL")
+        };
+        let sql = format!(
+            "UPDATE runs SET {sets}, epoch = runs.epoch + 1, lease_owner = NULL, lease_until = NULL \
+             FROM ({}) AS v WHERE {} AND runs.state = {} AND runs.paused_at IS {which} RETURNING runs.id",
+            self.batch(&select),
+            self.is_of_batch(T, &["id"]),
+            RunState::Running.code()
+        );
+        self.all(&sql, with(&values, now)).await?.iter().map(|row| get(row, T, "id")).collect()
+    }
+
     async fn wake_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()> {
         if runs.is_empty() {
             return Ok(());
         }
         let Source { select, values } = self.source(ID, &keys(runs), 1);
         let sql = format!(
-            "UPDATE runs SET next_at = {} FROM ({}) AS v WHERE {} AND runs.state = {} AND runs.next_at IS NULL",
+            "UPDATE runs SET next_at = {} FROM ({}) AS v WHERE {} AND runs.state = {} AND runs.next_at IS NULL \
+               AND runs.paused_at IS NULL",
             self.bind(values.len() + 1),
             self.batch(&select),
             self.is_of_batch(T, &["id"]),
@@ -432,11 +454,12 @@ fn words(reason: EndReason) -> &'static str {
         EndReason::Filtered => "the entry filter did not let it in",
         EndReason::CoolDown => "its subject had a run not long before",
         EndReason::AgentActed => "our side spoke",
+        EndReason::Overlap => "the run of the time before was under way",
     }
 }
 
 fn run_cells(run: &RunRow) -> Vec<Cell> {
-    let mut cells = mark_key_cells(&run.trigger);
+    let mut cells = origin_cells(&run.trigger);
     cells.extend::<Vec<Cell>>(vec![
         run.id.into(),
         run.sequence.clone().into(),
@@ -464,7 +487,7 @@ fn run(row: &QueryResult) -> StoreResult<RunRow> {
         id: get(row, T, "id")?,
         sequence: get(row, T, "sequence")?,
         sequence_revision: get(row, T, "sequence_revision")?,
-        trigger: mark_key(row, T)?,
+        trigger: origin(row, T)?,
         conversation: get(row, T, "conversation")?,
         customer: get(row, T, "customer")?,
         since: Timestamp(get(row, T, "since")?),
@@ -474,6 +497,7 @@ fn run(row: &QueryResult) -> StoreResult<RunRow> {
         end_reason: coded_option(row, T, "end_reason")?,
         step: get(row, T, "step")?,
         next_at: instant(row, T, "next_at")?,
+        paused_at: instant(row, T, "paused_at")?,
         created_at: Timestamp(get(row, T, "created_at")?),
         ended_at: instant(row, T, "ended_at")?,
         arm: coded(row, T, "arm")?,

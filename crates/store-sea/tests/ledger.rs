@@ -356,11 +356,11 @@ async fn wakes(store: &SeaStore) {
     let of_customer = tx.open_runs_of_customers(&[id(201), id(202), id(404)]).await.unwrap();
     assert_eq!(of_customer.iter().map(|run| run.id).collect::<Vec<_>>(), [id(2)]);
 
-    let later = RunRow { created_at: NOW.plus(7), trigger: mark(9).key, id: id(3), ..run(1) };
+    let later = RunRow { created_at: NOW.plus(7), trigger: mark(9).key.into(), id: id(3), ..run(1) };
     let skipped = RunRow {
         state: RunState::Skipped,
         created_at: NOW.plus(8),
-        trigger: mark(8).key,
+        trigger: mark(8).key.into(),
         id: id(4),
         ..run(1)
     };
@@ -566,7 +566,7 @@ fn run(number: u128) -> RunRow {
         id: id(number),
         sequence: "nudge".into(),
         sequence_revision: 2,
-        trigger: mark(number).key,
+        trigger: mark(number).key.into(),
         conversation: Some(id(100 + number)),
         customer: Some(id(200 + number)),
         since: Timestamp(5),
@@ -579,6 +579,7 @@ fn run(number: u128) -> RunRow {
         step: 0,
         progress: progress(),
         next_at: Some(NOW),
+        paused_at: None,
         created_at: NOW,
         ended_at: None,
     }
@@ -593,7 +594,7 @@ fn delivery(name: &str, run: u128) -> DeliveryRow {
         customer: None,
         conversation: Some(id(100 + run)),
         recipient: "crm.test".into(),
-        message: Message::Webhook { body: "{\"a\":\"é\"}".into() },
+        message: Message::webhook("{\"a\":\"é\"}".into()),
         park_unknown: true,
         internal: false,
         state: DeliveryState::Scheduled,
@@ -620,7 +621,7 @@ fn sequence() -> SequenceRow {
                 Trigger {
                     funnel: "checkout".into(),
                     stage: "cart".into(),
-                    on: MarkKind::Abandoned,
+                    on: MarkKind::Abandoned.into(),
                     owed_by: OwedBy::Anyone,
                 },
                 Vec::new(),

@@ -36,7 +36,11 @@ impl Deliver for Outbox {
     async fn send(&self, delivery: &DeliveryRow, _: &DestinationRow, _: Timestamp) -> SendOutcome {
         self.sent.lock().expect("no test panics while it holds the lock").push(delivery.clone());
         let answer = self.answers.lock().expect("no test panics while it holds the lock").pop_front();
-        answer.unwrap_or(SendOutcome::Delivered { code: 250, response: "accepted".into() })
+        answer.unwrap_or(SendOutcome::Delivered {
+            code: 250,
+            response: "accepted".into(),
+            answer: String::new(),
+        })
     }
 
     fn render(&self, source: &str, _: TemplateKind, _: &serde_json::Value) -> Result<String, TemplateError> {

@@ -61,6 +61,7 @@ ENUMS = {
     },
     "DestinationService/CreateDestination": {"destination.smtp.tls": False},
     "RunService/ListRuns": {"state": False},
+    "RunService/ChangeRuns": {"change": True},
     "DeliveryService/ListDeliveries": {"state": False},
     "DeliveryService/ResolveDelivery": {"resolution": True},
     "SuppressionService/AddSuppression": {"suppression.reason": False},

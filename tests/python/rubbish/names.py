@@ -41,6 +41,9 @@ FIELDS = {
     "MetricsService/QueryRecovery": [("sequence", "sequences")],
     "RunService/GetRun": [("name", "runs")],
     "RunService/CancelRun": [("name", "runs")],
+    "RunService/StartRun": [("sequence", "sequences"), ("conversation", "conversations")],
+    "RunService/PauseRun": [("name", "runs")],
+    "RunService/ResumeRun": [("name", "runs")],
     "RunService/ListRunEvents": [("parent", "runs")],
     "RunService/Explain": [("name", "runs")],
     "DeliveryService/GetDelivery": [("name", "deliveries")],
@@ -51,6 +54,7 @@ FIELDS = {
 # The same for fields that may be empty: conditions of lists.
 CONDITIONS = {
     "RunService/ListRuns": [("sequence", "sequences"), ("conversation", "conversations"), ("customer", "customers")],
+    "RunService/ChangeRuns": [("sequence", "sequences"), ("conversation", "conversations"), ("customer", "customers")],
     "DeliveryService/ListDeliveries": [
         ("run", "runs"),
         ("destination", "destinations"),
@@ -73,6 +77,7 @@ PARENTS = {
     "DestinationService/CreateDestination": "parent",
     "DestinationService/ListDestinations": "parent",
     "RunService/ListRuns": "parent",
+    "RunService/ChangeRuns": "parent",
     "DeliveryService/ListDeliveries": "parent",
     "SuppressionService/AddSuppression": "parent",
     "SuppressionService/ListSuppressions": "parent",

@@ -4,7 +4,7 @@ from google.protobuf import json_format
 
 from rubbish.build import changed, copied
 from rubbish.case import Below, Case, Want, invalid
-from rubbish.desk import WORKSPACE
+from rubbish.desk import FUNNEL, WORKSPACE
 from rubbish.fields import refusal
 from rubbish.values import TEMPLATES, USER_IDS
 
@@ -48,6 +48,24 @@ SEQUENCE = [
     ("entryFilter", "nonsense("),
     ("entryFilter", "run.arm == 'treated'"),
     ("priority", 101),
+]
+# Triggers that are wrong at a place.
+TRIGGERS = [
+    ("event.when", {"event": {}}),
+    ("event.when", {"event": {"when": "customer.vip"}}),
+    ("event.when", {"event": {"when": "nonsense("}}),
+    ("event.when", {"event": {"when": "run.arm == 'treated' && event.type == 'x'"}}),
+    ("schedule.cron", {"schedule": {}}),
+    ("schedule.cron", {"schedule": {"cron": "@daily"}}),
+    ("schedule.cron", {"schedule": {"cron": "0 0 30 2 *"}}),
+    ("schedule.cron", {"schedule": {"cron": "0 9 * * " + "1," * 200 + "1"}}),
+    ("schedule.zone", {"schedule": {"cron": "0 9 * * *", "zone": "Mars/Olympus"}}),
+    ("schedule.jitter", {"schedule": {"cron": "0 9 * * *", "jitter": "86401s"}}),
+    ("schedule.jitter", {"schedule": {"cron": "0 9 * * *", "jitter": "-1s"}}),
+    ("schedule.overlap", {"schedule": {"cron": "0 9 * * *", "overlap": 9}}),
+    ("on", {"hand": {}, "on": "SILENCE_KIND_STALLED"}),
+    ("owedBy", {"hand": {}, "owedBy": "OWED_BY_AGENT"}),
+    ("stage", {"hand": {}, "stage": "nowhere"}),
 ]
 # Steps that are wrong at a place.
 REST = {"id": "rest", "wait": {"duration": "60s"}}
@@ -104,6 +122,12 @@ def sequences(valid):
     for count in (101, 5_000):
         many = [changed(steps[1], "id", f"s{number}") for number in range(count)]
         yield Case(f"{count} steps", method, changed(good, "sequence.steps", many), refusal(method, "sequence.steps"))
+    for path, content in TRIGGERS:
+        trigger = json_format.ParseDict({"funnel": FUNNEL, **content}, copied(good.sequence.trigger.__class__()))
+        wrong = changed(good, "sequence.trigger", trigger)
+        yield Case(f"a trigger with a wrong {path}", method, wrong, Below(f"sequence.trigger.{path}"))
+    outlasting = changed(good, "sequence.outlastsReturn", True)
+    yield Case("a silence that outlasts a return", method, outlasting, refusal(method, "sequence.outlastsReturn"))
     for path, content in STEPS:
         step = json_format.ParseDict(content, copied(steps[0]))
         wrong = changed(good, "sequence.steps[0]", step)

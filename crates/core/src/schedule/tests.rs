@@ -7,8 +7,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn next(expression: &str, zone: &str, from: &str, times: usize) -> Vec<String> {
-    let (schedule, zone) =
-        (Schedule::parse(expression).expect("valid"), zone_named(zone).expect("a zone"));
+    let (schedule, zone) = (Schedule::parse(expression).expect("valid"), zone_named(zone).expect("a zone"));
     let mut last = at(from);
     let found = (0..times).map(|_| {
         last = schedule.next_after(last, &zone).expect("a next time");
@@ -46,7 +45,8 @@ fn a_fixed_time_that_the_zone_repeats_comes_once() {
 #[test]
 fn every_hour_goes_by_time_that_passes() {
     let found = next("*/30 * * * *", "America/New_York", "2026-11-01T04:45:00Z", 6);
-    let expected = ["05:00", "05:30", "06:00", "06:30", "07:00", "07:30"].map(|at| format!("2026-11-01T{at}:00Z"));
+    let expected =
+        ["05:00", "05:30", "06:00", "06:30", "07:00", "07:30"].map(|at| format!("2026-11-01T{at}:00Z"));
     assert_eq!(found, expected);
     let found = next("15 * * * *", "America/New_York", "2026-03-08T05:30:00Z", 3);
     assert_eq!(found, ["06:15", "07:15", "08:15"].map(|at| format!("2026-03-08T{at}:00Z")));
@@ -66,8 +66,14 @@ fn days_of_the_week_are_those_of_cron_and_either_day_will_do() {
     }
     // From Friday over the end of the week.
     let found = next("0 9 * * fri-mon", "UTC", "2026-11-27T00:00:00Z", 5);
-    assert_eq!(found, ["27", "28", "29", "30"].map(|day| format!("2026-11-{day}T09:00:00Z")).into_iter()
-        .chain(["2026-12-04T09:00:00Z".to_owned()]).collect::<Vec<_>>());
+    assert_eq!(
+        found,
+        ["27", "28", "29", "30"]
+            .map(|day| format!("2026-11-{day}T09:00:00Z"))
+            .into_iter()
+            .chain(["2026-12-04T09:00:00Z".to_owned()])
+            .collect::<Vec<_>>()
+    );
     // The 13th, and every Friday.
     let found = next("0 9 13 * 5", "UTC", "2026-12-05T00:00:00Z", 3);
     assert_eq!(found, ["11", "13", "18"].map(|day| format!("2026-12-{day}T09:00:00Z")));
@@ -106,7 +112,8 @@ fn the_last_of_a_stretch_is_the_newest_that_was_missed() {
 #[test]
 fn croner_says_the_same_away_from_changes_of_the_clock() {
     use croner::parser::CronParser;
-    let expressions = ["0 9 * * *", "*/7 * * * *", "30 8-17 * * mon-fri", "0 0 1 * *", "15 10 13 * 5", "5 4 29 2 *"];
+    let expressions =
+        ["0 9 * * *", "*/7 * * * *", "30 8-17 * * mon-fri", "0 0 1 * *", "15 10 13 * 5", "5 4 29 2 *"];
     for expression in expressions {
         let (ours, theirs) = (
             Schedule::parse(expression).expect("valid"),
@@ -116,11 +123,17 @@ fn croner_says_the_same_away_from_changes_of_the_clock() {
         let mut last = at("2026-01-01T00:00:00Z");
         for _ in 0..200 {
             let seen = jiff::Timestamp::from_microsecond(last.0).expect("in range").to_zoned(utc.clone());
-            let Some(next) = ours.next_after(last, &utc).filter(|next| *next < at("2034-01-01T00:00:00Z")) else {
+            let Some(next) = ours.next_after(last, &utc).filter(|next| *next < at("2034-01-01T00:00:00Z"))
+            else {
                 break;
             };
             let oracle = theirs.find_next_occurrence(&seen, false).expect("a next time");
-            assert_eq!(next.0, oracle.timestamp().as_microsecond(), "{expression} after {}", last.to_rfc3339());
+            assert_eq!(
+                next.0,
+                oracle.timestamp().as_microsecond(),
+                "{expression} after {}",
+                last.to_rfc3339()
+            );
             last = next;
         }
     }

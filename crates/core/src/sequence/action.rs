@@ -1,6 +1,6 @@
 //! What the steps of a sequence do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +170,19 @@ pub struct CallWebhook {
     /// What to do about unknown outcomes.
     #[serde(default)]
     pub unknown: UnknownPolicy,
+    /// Variables of the run that the answer gives: names, and JSON Pointers (RFC 6901) into its body.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Adds an event to the stream of the run's subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmitEvent {
+    /// Type of the event; a custom one.
+    pub kind: String,
+    /// Template of a JSON object that becomes its properties; empty means none.
+    #[serde(default)]
+    pub properties: String,
 }
 
 /// Tells our own side: a mail or a webhook that is no message to the customer.
@@ -216,11 +229,18 @@ pub enum Action {
     CallWebhook(CallWebhook),
     /// Tells our own side.
     Escalate(Escalate),
+    /// Adds an event.
+    EmitEvent(EmitEvent),
     /// Ends the run here.
     End,
 }
 
 impl Action {
+    /// Whether something comes of it beside the run itself.
+    pub fn has_effect(&self) -> bool {
+        matches!(self, Self::SendEmail(_) | Self::CallWebhook(_) | Self::Escalate(_) | Self::EmitEvent(_))
+    }
+
     /// Id of the destination it sends to, if it sends.
     pub fn destination(&self) -> Option<&str> {
         match self {
@@ -228,6 +248,16 @@ impl Action {
             Self::CallWebhook(webhook) => Some(&webhook.destination),
             Self::Escalate(escalate) => Some(&escalate.destination),
             _ => None,
+        }
+    }
+
+    /// What to do about messages of it whose outcome nobody knows.
+    pub fn unknown(&self) -> UnknownPolicy {
+        match self {
+            Self::SendEmail(email) => email.unknown,
+            Self::CallWebhook(webhook) => webhook.unknown,
+            Self::Escalate(escalate) => escalate.unknown,
+            _ => UnknownPolicy::Resend,
         }
     }
 
@@ -243,6 +273,7 @@ impl Action {
             Self::SendEmail(_) => "sendEmail",
             Self::CallWebhook(_) => "callWebhook",
             Self::Escalate(_) => "escalate",
+            Self::EmitEvent(_) => "emitEvent",
             Self::End => "end",
         }
     }
@@ -268,6 +299,7 @@ impl Action {
             | Self::SendEmail(_)
             | Self::CallWebhook(_)
             | Self::Escalate(_)
+            | Self::EmitEvent(_)
             | Self::End => Vec::new(),
         }
     }

@@ -113,6 +113,7 @@ impl Layout {
                 | Action::SendEmail(_)
                 | Action::CallWebhook(_)
                 | Action::Escalate(_)
+                | Action::EmitEvent(_)
                 | Action::End => self.ops.push(Op::Do { step: step.clone(), hours: None }),
             }
         }

@@ -19,6 +19,12 @@ pub struct Progress {
     /// What it waits for beside the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits: Option<Awaits>,
+    /// What answers of webhooks gave, by the names of the variables.
+    #[serde(default, skip_serializing_if = "Properties::is_empty")]
+    pub variables: Properties,
+    /// Whether it goes on when its customer comes back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outlasts_return: bool,
 }
 
 /// What is known of a step.
@@ -121,6 +127,7 @@ impl Progress {
         Properties::from([
             ("steps".to_owned(), Value::Map(steps.collect())),
             ("arm".to_owned(), Value::Text(arm.to_owned())),
+            ("variables".to_owned(), Value::Map(self.variables.clone())),
         ])
     }
 }

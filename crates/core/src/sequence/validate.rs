@@ -3,14 +3,18 @@
 
 use jiff::tz::TimeZone;
 
-use super::{CallWebhook, Escalate, QuietHours, SendEmail, Sequence};
+use super::{CallWebhook, EmitEvent, Escalate, QuietHours, SendEmail, Sequence};
 use crate::calendar::Hours;
+use crate::event::{Author, CONVERSATION_UPDATED, CUSTOMER_UPDATED};
 use crate::funnel::validate::is_user_id;
+use crate::ingest::NewEvent;
 use crate::predicate;
 use crate::time::{DAY, Timestamp};
-use crate::violation::Violations;
+use crate::value::Properties;
+use crate::violation::{Violations, quoted};
 
 mod blocks;
+mod trigger;
 
 /// Fewest and most steps of a sequence, those inside others counted.
 pub const STEPS: std::ops::RangeInclusive<usize> = 1..=100;
@@ -32,6 +36,12 @@ pub const MOST_TEMPLATE: usize = 64 * 1024;
 pub const MOST_HELD_OUT: u16 = 5_000;
 /// Longest time between two runs of a subject, in microseconds: five years.
 pub const LONGEST_COOL_DOWN: i64 = 5 * 366 * DAY;
+/// Longest time over which the runs of a schedule are spread, in microseconds.
+pub const LONGEST_JITTER: i64 = DAY;
+/// Most variables that one answer gives.
+pub const MOST_VARIABLES: usize = 20;
+/// Longest JSON Pointer, in bytes.
+pub const MOST_POINTER: usize = 256;
 /// Most holidays of quiet hours.
 pub const MOST_HOLIDAYS: usize = 500;
 /// A day on which hours are asked whether they ever begin and end.
@@ -57,13 +67,15 @@ pub fn validate(sequence: &Sequence, v: &mut Violations) {
         reentry,
         when_limited: _,
         priority,
+        outlasts_return,
     } = sequence;
     v.require_text(display_name, MOST_NAME, "displayName");
-    v.require(is_user_id(&trigger.funnel), "trigger.funnel", "names no funnel");
-    v.require(is_user_id(&trigger.stage), "trigger.stage", "names no stage");
+    v.within("trigger", |v| trigger::check(trigger, v));
+    let ends_with_return = trigger.on.silence().is_none() || !outlasts_return;
+    v.require(ends_with_return, "outlastsReturn", "a silence is over when the customer comes back");
     blocks::check(sequence, v);
-    let sends = sequence.each_step().iter().any(|(_, step)| step.action.destination().is_some());
-    v.require(sends || steps.is_empty(), "steps", "no step sends anything");
+    let does = sequence.each_step().iter().any(|(_, step)| step.action.has_effect());
+    v.require(does || steps.is_empty(), "steps", "no step sends anything");
     let delay_fits = (1..=LONGEST_DELAY).contains(max_delay);
     v.require(delay_fits, "maxDelay", "takes a duration above 0 and of at most 30 days");
     if let Some(quiet) = quiet {
@@ -104,9 +116,51 @@ fn check_email(email: &SendEmail, v: &mut Violations) {
 }
 
 fn check_webhook(webhook: &CallWebhook, v: &mut Violations) {
-    let CallWebhook { destination, body, unknown: _ } = webhook;
+    let CallWebhook { destination, body, unknown: _, variables } = webhook;
     v.require(is_user_id(destination), "destination", "names no destination");
     check_size(body, "body", v);
+    v.require(variables.len() <= MOST_VARIABLES, "variables", "more than 20");
+    for (name, pointer) in variables.iter().take(MOST_VARIABLES) {
+        let field = format!("variables.{}", quoted(name));
+        v.require(is_variable(name), &field, "a name is a letter, then up to 31 letters, digits or _");
+        let fits = pointer.len() <= MOST_POINTER && (pointer.is_empty() || pointer.starts_with('/'));
+        v.require(fits, &field, "takes a JSON Pointer of at most 256 bytes, such as /coupon/code");
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let is_word = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    is_word && name.len() <= 32 && name.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
+fn check_event(event: &EmitEvent, v: &mut Violations) {
+    let EmitEvent { kind, properties } = event;
+    check_size(properties, "properties", v);
+    for wrong in emitted(kind, Properties::new()).check() {
+        if wrong.field == "type" {
+            v.add("type", wrong.message);
+        }
+    }
+    let is_ours = CONVERSATION_UPDATED == kind || CUSTOMER_UPDATED == kind;
+    v.require(!is_ours, "type", "sets attributes: takes a type of your own");
+}
+
+/// An event as a run adds it, about nobody yet.
+pub fn emitted(kind: &str, properties: Properties) -> NewEvent {
+    NewEvent {
+        id: "id".into(),
+        conversation: None,
+        customer: None,
+        kind: kind.to_owned(),
+        occurred_at: ANY_DAY,
+        sequence: 0,
+        author: Some(Author::System),
+        public: Some(false),
+        automated: Some(true),
+        closing: false,
+        text: None,
+        properties,
+    }
 }
 
 fn check_escalate(escalate: &Escalate, v: &mut Violations) {
@@ -124,10 +178,12 @@ fn check_size(template: &str, field: &str, v: &mut Violations) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::funnel::OwedBy;
     use crate::mark::MarkKind;
-    use crate::sequence::{Action, LimitPolicy, MessageClass, Step, Trigger, UnknownPolicy, Wait};
+    use crate::sequence::{Action, Step, Trigger, UnknownPolicy, Wait};
     use crate::time::HOUR;
 
     fn email() -> SendEmail {
@@ -142,27 +198,17 @@ mod tests {
     }
 
     fn good() -> Sequence {
-        Sequence {
-            display_name: String::new(),
-            trigger: Trigger {
-                funnel: "support".into(),
-                stage: "asked".into(),
-                on: MarkKind::Stalled,
-                owed_by: OwedBy::Anyone,
-            },
-            steps: vec![
-                Step { id: "patience".into(), action: Action::Wait(Wait::wall(2 * HOUR)) },
-                Step { id: "ask".into(), action: Action::SendEmail(email()) },
-            ],
-            max_delay: HOUR,
-            class: MessageClass::Marketing,
-            quiet: None,
-            holdout: 0,
-            entry: String::new(),
-            reentry: None,
-            when_limited: LimitPolicy::Defer,
-            priority: 0,
-        }
+        let trigger = Trigger {
+            funnel: "support".into(),
+            stage: "asked".into(),
+            on: MarkKind::Stalled.into(),
+            owed_by: OwedBy::Anyone,
+        };
+        let steps = vec![
+            Step { id: "patience".into(), action: Action::Wait(Wait::wall(2 * HOUR)) },
+            Step { id: "ask".into(), action: Action::SendEmail(email()) },
+        ];
+        Sequence::new(trigger, steps)
     }
 
     fn fields(sequence: &Sequence) -> Vec<String> {
@@ -186,7 +232,12 @@ mod tests {
         let blank =
             SendEmail { destination: String::new(), subject: " ".into(), text: String::new(), ..email() };
         let large = "x".repeat(MOST_TEMPLATE + 1);
-        let webhook = CallWebhook { destination: "hook".into(), body: large, unknown: UnknownPolicy::Park };
+        let webhook = CallWebhook {
+            destination: "hook".into(),
+            body: large,
+            unknown: UnknownPolicy::Park,
+            variables: BTreeMap::from([("1st".to_owned(), "id".to_owned())]),
+        };
         sequence.steps = vec![
             Step { id: "Wait".into(), action: Action::Wait(Wait::wall(0)) },
             Step { id: "ask".into(), action: Action::SendEmail(blank) },
@@ -202,6 +253,8 @@ mod tests {
             "steps[1].sendEmail.subject",
             "steps[1].sendEmail.text",
             "steps[2].callWebhook.body",
+            "steps[2].callWebhook.variables.\"1st\"",
+            "steps[2].callWebhook.variables.\"1st\"",
             "steps[2].id",
             "maxDelay",
         ];

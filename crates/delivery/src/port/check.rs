@@ -44,8 +44,12 @@ pub(super) fn destination(egress: &Egress, destination: &DestinationRow) -> Vec<
 /// What is wrong with a message, if anything: a mail is built, a body measured and read.
 pub(super) fn message(message: &Message) -> Result<(), String> {
     match message {
-        Message::Webhook { body } if body.len() > BODY_BYTES => Err("the body is larger than 256 KiB".into()),
-        Message::Webhook { body } => {
+        // It is sent to nobody.
+        Message::Event { .. } => Ok(()),
+        Message::Webhook { body, .. } if body.len() > BODY_BYTES => {
+            Err("the body is larger than 256 KiB".into())
+        }
+        Message::Webhook { body, .. } => {
             serde_json::from_str::<serde_json::Value>(body)
                 .map_err(|error| format!("the body is no JSON: {error}"))?;
             Ok(())

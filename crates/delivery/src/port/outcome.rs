@@ -7,7 +7,9 @@ use crate::{Outcome, template};
 /// An outcome as the port says it.
 pub(super) fn translate(outcome: Outcome) -> SendOutcome {
     match outcome {
-        Outcome::Delivered { code, response } => SendOutcome::Delivered { code: code.into(), response },
+        Outcome::Delivered { code, response, answer } => {
+            SendOutcome::Delivered { code: code.into(), response, answer }
+        }
         Outcome::Retry { phase, code, response, after } => {
             SendOutcome::Retry { phase: phase.name().into(), code: code.map(i32::from), response, after }
         }

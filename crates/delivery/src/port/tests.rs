@@ -161,10 +161,10 @@ async fn a_webhook_is_signed_with_every_live_secret_at_the_instant_of_the_attemp
     let (listener, port) = listen().await;
     let secrets = [(OLD, -10, Some(5)), (NEW, -5, None), ("whsec_gone", -20, Some(-1))];
     let destination = destination(webhook(format!("http://127.0.0.1:{port}/in")), &secrets);
-    let message = Message::Webhook { body: r#"{"type":"conversation.stalled"}"#.into() };
+    let message = Message::webhook(r#"{"type":"conversation.stalled"}"#.into());
     let (sender, delivery) = (sender(vec![port]), delivery(message));
     let (outcome, (head, body)) = tokio::join!(sender.send(&delivery, &destination, NOW), receive(listener));
-    assert_eq!(outcome, SendOutcome::Delivered { code: 200, response: "ok".into() });
+    assert_eq!(outcome, SendOutcome::Delivered { code: 200, response: "ok".into(), answer: "ok".into() });
     assert_eq!(header(&head, "webhook-id"), "run-1-ask-1");
     assert_eq!(header(&head, "webhook-timestamp"), "1767571200");
     assert_eq!(header(&head, "x-team"), "blue");
@@ -187,7 +187,7 @@ async fn plain_http_needs_the_word_of_the_destination_too() {
     };
     let destination = destination(kind, &[(OLD, 0, None)]);
     let sender = sender(Vec::new());
-    let outcome = sender.send(&delivery(Message::Webhook { body: "{}".into() }), &destination, NOW).await;
+    let outcome = sender.send(&delivery(Message::webhook("{}".into())), &destination, NOW).await;
     assert!(
         matches!(&outcome, SendOutcome::Rejected { phase, code: None, .. } if phase == "check"),
         "{outcome:?}"
@@ -219,7 +219,7 @@ async fn a_message_of_another_kind_than_its_destination_is_refused_unsent() {
     let sender = sender(Vec::new());
     let relay = destination(relay(1), &[]);
     let hook = destination(webhook("https://example.com/".into()), &[(OLD, 0, None)]);
-    for (message, destination) in [(Message::Webhook { body: "{}".into() }, &relay), (mail(), &hook)] {
+    for (message, destination) in [(Message::webhook("{}".into()), &relay), (mail(), &hook)] {
         let outcome = sender.send(&delivery(message), destination, NOW).await;
         assert!(matches!(&outcome, SendOutcome::Rejected { phase, .. } if phase == "check"), "{outcome:?}");
     }
@@ -274,9 +274,9 @@ fn a_message_that_could_not_be_sent_is_known_before_it_is_kept() {
         *to = "ann@example.com\r\nRCPT TO:<eve@example.com>".into();
     }
     assert!(sender.check_message(&hostile).is_err());
-    assert!(sender.check_message(&Message::Webhook { body: "{".into() }).is_err());
+    assert!(sender.check_message(&Message::webhook("{".into())).is_err());
     let large = format!("\"{}\"", "x".repeat(256 * 1024));
-    assert!(sender.check_message(&Message::Webhook { body: large }).is_err());
+    assert!(sender.check_message(&Message::webhook(large)).is_err());
 }
 
 #[test]

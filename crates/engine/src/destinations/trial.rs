@@ -128,7 +128,7 @@ fn write(
             "timestamp": now.to_rfc3339(),
             "data": { "destination": destination.id },
         });
-        return Ok(Message::Webhook { body: body.to_string() });
+        return Ok(Message::webhook(body.to_string()));
     };
     let from = sender.clone().or_else(|| workspace.body.sender.clone());
     let from = from.ok_or("neither the destination nor the workspace names a sender")?;

@@ -15,7 +15,9 @@ use super::committer::Stored;
 use super::fold::{FoldOrder, fold_subjects};
 use super::streams::Streams;
 use crate::engine::Inner;
+use crate::enroll::events::Starters;
 use crate::error::EngineResult;
+use crate::loops::locks::Locked;
 
 /// Stores events and everything that follows from them. The events are valid and their ids distinct.
 pub(crate) async fn apply(
@@ -29,6 +31,8 @@ pub(crate) async fn apply(
     if fresh.is_empty() {
         return Ok(Stored { fates, refold_pending: 0 });
     }
+    let starters = Starters::of(tx, inner).await?;
+    let starting = if starters.is_empty() { Vec::new() } else { fresh.clone() };
     let mut streams = subjects.first_streams(&fresh);
     let late = subjects.take_in(&fresh);
     let order = subjects.fold_order(fresh);
@@ -36,6 +40,9 @@ pub(crate) async fn apply(
     subjects.refold(&late, &streams);
     subjects.save(tx).await?;
     let refold_pending = fold_subjects(tx, inner, order, streams, now).await?;
+    if !starting.is_empty() {
+        starters.take_in(tx, inner, &subjects.into_locked(), &starting, now).await?;
+    }
     Ok(Stored { fates, refold_pending })
 }
 
@@ -247,6 +254,13 @@ impl Subjects {
             first_batch: self.first_batch.clone(),
             with_attributes,
             whole: BTreeSet::new(),
+        }
+    }
+
+    fn into_locked(self) -> Locked {
+        Locked {
+            customers: self.customers.into_values().collect(),
+            conversations: self.conversations.into_values().collect(),
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) struct Whereabouts {
 impl Whereabouts {
     /// Whether the silence goes on that started a run, or one that a late event put before it.
     fn runs_on(&self, run: &RunRow) -> bool {
-        self.clocks.iter().any(|(kind, since)| *kind == run.trigger.kind && *since <= run.since)
+        self.clocks.iter().any(|(kind, since)| Some(*kind) == run.trigger.silence() && *since <= run.since)
     }
 }
 
@@ -167,7 +167,8 @@ impl Effects {
         let mut known = KnownRenames::default();
         for run in elsewhere {
             let (funnel, subject) = (&run.trigger.funnel, run.trigger.subject);
-            let mark = marks.iter().find(|mark| mark.key == run.trigger);
+            let of_run = run.trigger.mark();
+            let mark = marks.iter().find(|mark| Some(&mark.key) == of_run.as_ref());
             let (Some(mark), Some(now)) = (mark, self.standings.get(&(funnel.clone(), subject))) else {
                 continue;
             };
@@ -195,11 +196,14 @@ impl Effects {
         let returned = fresh
             .iter()
             .filter(concerns)
-            .any(|e| e.is_return() && e.effective_at >= run.since && !e.carries_attributes());
+            .any(|e| comes_back(e) && e.effective_at >= run.since && e.id != run.trigger.anchor);
         // Who waits for a word of ours and says so once more still waits.
         let is_ours = run.owed_by == OwedBy::Agent;
-        if returned && !is_ours {
+        if returned && !is_ours && !run.progress.outlasts_return {
             return Some(EndReason::CustomerReturned);
+        }
+        if run.trigger.stage.is_empty() {
+            return None;
         }
         let now = self.standings.get(&(run.trigger.funnel.clone(), subject))?;
         if now.standing.completed || now.standing.ended {
@@ -208,13 +212,19 @@ impl Effects {
         if now.stage.as_ref() != Some(&run.trigger.stage) && !renamed.contains(&run.id) {
             return Some(EndReason::StageLeft);
         }
-        if is_ours && !voided.contains(&run.trigger) && !now.runs_on(run) {
+        let is_voided = voided.contains(&run.trigger.mark()?);
+        if is_ours && !is_voided && !now.runs_on(run) {
             return Some(EndReason::AgentActed);
         }
         // A silence that overlaps the one taken back goes on with its run.
         let goes_on = now.quiet_since.is_some_and(|since| since <= run.due_at);
-        (voided.contains(&run.trigger) && !goes_on).then_some(EndReason::Voided)
+        (is_voided && !goes_on).then_some(EndReason::Voided)
     }
+}
+
+/// Whether an event is the customer coming back.
+pub(crate) fn comes_back(event: &Event) -> bool {
+    event.is_return() && !event.carries_attributes()
 }
 
 /// Whether an event is one that a run may wait for.

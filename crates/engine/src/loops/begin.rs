@@ -42,7 +42,8 @@ pub(super) struct Started {
     pub claim: Claimed<DeliveryKey>,
     pub delivery: DeliveryRow,
     pub attempt: AttemptRow,
-    pub destination: DestinationRow,
+    /// Where it goes; nowhere, if it stays in the house.
+    pub destination: Option<DestinationRow>,
 }
 
 /// What beginning came to.
@@ -203,12 +204,15 @@ impl Beginning<'_> {
             self.settled.add(claim, over(delivery, state, reason, now));
             return Ok(());
         }
-        let Some(destination) = self.shelf.destination(tx, &delivery.destination).await? else {
+        let is_event = matches!(delivery.message, Message::Event { .. });
+        let destination =
+            if is_event { None } else { self.shelf.destination(tx, &delivery.destination).await? };
+        if destination.is_none() && !is_event {
             let reason = "the destination is gone".to_owned();
             self.settled.add(claim, over(delivery, DeliveryState::Failed, reason, now));
             return Ok(());
-        };
-        if let Some((reason, at)) = self.held_back(tx, &delivery, &destination, ruling).await? {
+        }
+        if let Some((reason, at)) = self.held_back(tx, &delivery, destination.as_ref(), ruling).await? {
             let state = DeliveryState::Scheduled;
             let waiting = DeliveryRow { state, reason: reason.into(), next_at: Some(at), ..delivery };
             self.settled.add(claim, waiting);
@@ -237,7 +241,7 @@ impl Beginning<'_> {
             }
         }
         let is_held_out = self.facts.runs.get(&delivery.run).is_some_and(|run| run.arm == Arm::HeldOut);
-        if is_held_out && !delivery.internal {
+        if is_held_out && (!delivery.internal || is_event) {
             // As far as anybody else goes, and no further.
             let reason = "the customer is held out".to_owned();
             self.settled.add(claim, over(delivery, DeliveryState::HeldOut, reason, now));
@@ -308,7 +312,12 @@ impl Beginning<'_> {
         Ok(self.room.ask(delivery, customer, &zone, body.when_limited, self.now))
     }
 
-    fn start(&mut self, claim: Claimed<DeliveryKey>, delivery: DeliveryRow, destination: DestinationRow) {
+    fn start(
+        &mut self,
+        claim: Claimed<DeliveryKey>,
+        delivery: DeliveryRow,
+        destination: Option<DestinationRow>,
+    ) {
         let delivery =
             DeliveryRow { state: DeliveryState::Sending, attempts: delivery.attempts + 1, ..delivery };
         let attempt = AttemptRow {
@@ -350,10 +359,10 @@ impl Beginning<'_> {
         &mut self,
         tx: &mut dyn Tx,
         delivery: &DeliveryRow,
-        destination: &DestinationRow,
+        destination: Option<&DestinationRow>,
         ruling: Ruling,
     ) -> EngineResult<Option<(&'static str, Timestamp)>> {
-        if destination.disabled.is_some() {
+        if destination.is_some_and(|destination| destination.disabled.is_some()) {
             return Ok(Some(("the destination is disabled", self.now.plus(DISABLED_LOOK))));
         }
         if let Ruling::Defer(free) = ruling {
@@ -362,6 +371,9 @@ impl Beginning<'_> {
         let Some(run) = self.facts.runs.get(&delivery.run) else {
             return Ok(None);
         };
+        if run.paused_at.is_some() {
+            return Ok(Some(("its run is held by somebody", self.now.plus(PAUSED_LOOK))));
+        }
         let is_paused = self.shelf.state(tx, run).await? == Some(SequenceState::Paused);
         Ok(is_paused.then_some(("its sequence is paused", self.now.plus(PAUSED_LOOK))))
     }

@@ -1,7 +1,13 @@
 //! Writes what a step sends: once, so that every attempt sends the same bytes.
 
 use rekindle_core::Timestamp;
-use rekindle_core::sequence::{Action, Escalate, SendEmail, Step, UnknownPolicy};
+use rekindle_core::event::Event;
+use rekindle_core::ingest::NewEvent;
+use rekindle_core::mark::MarkKind;
+use rekindle_core::sequence::validate::emitted;
+use rekindle_core::sequence::{
+    Action, CallWebhook, Cause, EmitEvent, Escalate, SendEmail, Step, UnknownPolicy,
+};
 use rekindle_core::time::DAY;
 use rekindle_core::value::Properties;
 use rekindle_ports::deliver::TemplateKind;
@@ -27,17 +33,16 @@ pub(super) async fn compose(
     order: Order<'_>,
     now: Timestamp,
 ) -> EngineResult<DeliveryRow> {
-    let Order { run, step, visit } = order;
-    let (destination_id, unknown) = match &step.action {
-        Action::SendEmail(email) => (&email.destination, email.unknown),
-        Action::CallWebhook(webhook) => (&webhook.destination, webhook.unknown),
-        Action::Escalate(escalate) => (&escalate.destination, escalate.unknown),
-        _ => unreachable!("only steps that send are composed"),
+    let Order { run, step, visit, event } = order;
+    // An event has none.
+    let destination_id = step.action.destination().unwrap_or_default();
+    let destination = match destination_id {
+        "" => None,
+        id => shelf.destination(tx, id).await?,
     };
-    let destination = shelf.destination(tx, destination_id).await?;
     let (workspace, latest) = (shelf.workspace(tx).await?, shelf.latest(tx, &run.trigger.funnel).await?);
     let workspace_key = tx.scope().workspace;
-    let context = context(workspace_key, deliver, locked, run, latest.as_deref());
+    let context = context(workspace_key, deliver, locked, (run, event), latest.as_deref());
     let writer = Writer {
         deliver,
         run,
@@ -50,6 +55,7 @@ pub(super) async fn compose(
         context: &context,
     };
     let written = match destination {
+        None if destination_id.is_empty() => writer.event(locked),
         None => Err(format!("there is no destination {destination_id:?}")),
         Some(destination) => writer.write(&destination),
     };
@@ -59,21 +65,19 @@ pub(super) async fn compose(
     });
     let (state, reason, recipient, message) = match written {
         Ok((recipient, message)) => (DeliveryState::Scheduled, String::new(), recipient, message),
-        Err(reason) => {
-            (DeliveryState::Failed, reason, String::new(), Message::Webhook { body: String::new() })
-        }
+        Err(reason) => (DeliveryState::Failed, reason, String::new(), Message::webhook(String::new())),
     };
     Ok(DeliveryRow {
         id: delivery_id(run, &step.id, visit),
         run: run.id,
         step: step.id.clone(),
-        destination: destination_id.clone(),
+        destination: destination_id.to_owned(),
         customer: run.customer,
         conversation: run.conversation,
         recipient,
         message,
-        park_unknown: unknown == UnknownPolicy::Park,
-        internal: matches!(step.action, Action::Escalate(_)),
+        park_unknown: step.action.unknown() == UnknownPolicy::Park,
+        internal: matches!(step.action, Action::Escalate(_) | Action::EmitEvent(_)),
         state,
         reason,
         overtaken: false,
@@ -93,6 +97,13 @@ pub(super) struct Order<'a> {
     pub step: &'a Step,
     /// How often the run came by the step, this time included.
     pub visit: u32,
+    /// The event that started the run, if one did.
+    pub event: Option<&'a Event>,
+}
+
+/// How the ids of events begin that a sequence adds.
+pub(crate) fn emitted_by(sequence: &str) -> String {
+    format!("sequence:{sequence}:")
 }
 
 /// Run, step and visit: the same message has the same id however often it is written.
@@ -122,9 +133,7 @@ impl Writer<'_> {
     pub fn write(&self, destination: &DestinationRow) -> Written {
         match &self.step.action {
             Action::SendEmail(email) => self.email(email, destination),
-            Action::CallWebhook(webhook) => {
-                self.webhook(&webhook.body, self.run.trigger.kind.as_str(), destination)
-            }
+            Action::CallWebhook(webhook) => self.call(webhook, destination),
             Action::Escalate(escalate) => self.escalation(escalate, destination),
             _ => Err("the step sends nothing".into()),
         }
@@ -160,6 +169,47 @@ impl Writer<'_> {
             from,
         };
         Ok((to, message))
+    }
+
+    fn call(&self, webhook: &CallWebhook, destination: &DestinationRow) -> Written {
+        let kind = self.run.trigger.silence().map_or("triggered", MarkKind::as_str);
+        let (to, mut message) = self.webhook(&webhook.body, kind, destination)?;
+        if let Message::Webhook { wants, .. } = &mut message {
+            wants.clone_from(&webhook.variables);
+        }
+        Ok((to, message))
+    }
+
+    /// An event about whom the run is about. Its id says which sequence added it.
+    fn event(&self, locked: &Locked) -> Written {
+        let Action::EmitEvent(EmitEvent { kind, properties }) = &self.step.action else {
+            return Err("the step adds no event".into());
+        };
+        let properties = match properties.as_str() {
+            "" => "{}".to_owned(),
+            source => self.render("properties", source, TemplateKind::Json)?,
+        };
+        let read: Properties = serde_json::from_str(&properties)
+            .map_err(|error| format!("properties: renders no JSON object: {error}"))?;
+        let conversation = locked.conversation(self.run.conversation).map(|row| row.name.clone());
+        let customer = locked.customer(self.run.customer).map(|row| row.name.clone());
+        let id =
+            format!("{}{}", emitted_by(&self.run.sequence), delivery_id(self.run, &self.step.id, self.visit));
+        let event = NewEvent {
+            id: id.clone(),
+            conversation: conversation.clone(),
+            customer: customer.clone(),
+            occurred_at: self.now,
+            ..emitted(kind, read)
+        };
+        if let Some(wrong) = event.check().into_iter().next() {
+            return Err(format!("{}: {}", wrong.field, wrong.message));
+        }
+        let (kind, at) = (kind.clone(), self.now.0);
+        Ok((
+            "the event stream".to_owned(),
+            Message::Event { id, kind, at, conversation, customer, properties },
+        ))
     }
 
     fn sender(&self, own: Option<&MailboxSpec>) -> Result<MailboxSpec, String> {
@@ -218,7 +268,7 @@ impl Writer<'_> {
                 "custom": custom,
             },
         });
-        Ok((url.clone(), Message::Webhook { body: body.to_string() }))
+        Ok((url.clone(), Message::webhook(body.to_string())))
     }
 
     fn render(&self, field: &str, source: &str, kind: TemplateKind) -> Result<String, String> {
@@ -232,7 +282,7 @@ pub(crate) fn context(
     workspace: i64,
     deliver: &dyn Deliver,
     locked: &Locked,
-    run: &RunRow,
+    (run, event): (&RunRow, Option<&Event>),
     latest: Option<&RevisionRow>,
 ) -> serde_json::Value {
     let customer = locked.customer(run.customer);
@@ -250,7 +300,20 @@ pub(crate) fn context(
             "due": run.due_at.to_rfc3339(),
             "owed_by": conversation.map(|row| row.state.owed_by()),
         },
+        "event": event.filter(|_| run.trigger.cause == Cause::Event).map(of_event),
+        "variables": run.progress.variables,
         "unsubscribe_url": unsubscribe,
+    })
+}
+
+/// An event as templates see it.
+fn of_event(event: &Event) -> serde_json::Value {
+    json!({
+        "id": event.id,
+        "type": event.kind,
+        "time": event.effective_at.to_rfc3339(),
+        "text": event.text,
+        "properties": event.properties,
     })
 }
 

@@ -14,12 +14,12 @@ use rekindle_ports::rows::{Claimed, JourneyRow, TimerDone, TimerKey};
 use rekindle_ports::store::Queue;
 use uuid::Uuid;
 
-use super::enroll::{Noticed, enroll};
 use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::together::{Worked, together};
 use super::{BATCH, Loops, by_scope};
 use crate::engine::Inner;
+use crate::enroll::silences::{self, Noticed};
 use crate::error::{EngineError, EngineResult};
 use crate::failpoint::Unit;
 use crate::revisions::renames::KnownRenames;
@@ -230,7 +230,7 @@ impl Found {
             // A silence that takes over a run starts none of its own; history only says so.
             let tells = |fate| matches!(fate, MarkFate::Live | MarkFate::History);
             self.marks.retain(|it| new.contains(&it.mark.key) && tells(it.mark.fate));
-            enroll(tx, inner, locked, &self.marks, now).await?;
+            silences::take_in(tx, inner, locked, &self.marks, now).await?;
         }
         tx.finish_timers(&self.done).await?;
         Ok(())

@@ -13,6 +13,7 @@ use rekindle_ports::store::Queue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::begin::{Started, begin};
+use super::emit::emit;
 use super::poison::causes;
 use super::recorder::Ending;
 use super::together::{Worked, together};
@@ -108,6 +109,9 @@ impl Loops {
     async fn send(&self, started: &Started, now: Timestamp) -> SendOutcome {
         let Started { delivery, attempt, destination, .. } = started;
         tracing::debug!(delivery = %delivery.id, attempt = attempt.number, "sending");
+        let Some(destination) = destination else {
+            return emit(&self.inner, started, now).await;
+        };
         tokio::select! {
             outcome = self.deliver.send(delivery, destination, now) => outcome,
             () = self.stop.sends.cancelled() => SendOutcome::Unknown {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use rekindle_core::event::Event;
+use rekindle_core::sequence::Cause;
 use rekindle_core::sequence::progress::Awaits;
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::RunRow;
@@ -12,7 +13,7 @@ use super::shelf::Shelf;
 use crate::engine::Inner;
 use crate::error::EngineResult;
 
-/// What was heard. Nothing is read for runs whose rules name no event.
+/// What was heard. Nothing is read for runs that no event started and whose rules name none.
 #[derive(Default)]
 pub(super) struct Heard {
     events: HashMap<String, Event>,
@@ -37,6 +38,11 @@ impl Heard {
         }
         let mut wanted: Vec<String> = curious.iter().flat_map(|run| heard(run)).cloned().collect();
         wanted.extend(curious.iter().map(|run| run.trigger.anchor.clone()));
+        // Their messages can speak of the event.
+        let by_events = runs.iter().filter(|run| run.trigger.cause == Cause::Event);
+        wanted.extend(by_events.map(|run| run.trigger.anchor.clone()));
+        wanted.sort_unstable();
+        wanted.dedup();
         let events = tx.events_by_id(&wanted).await?;
         let events: HashMap<String, Event> =
             events.into_iter().map(|event| (event.id.clone(), event)).collect();
@@ -49,7 +55,7 @@ impl Heard {
         Ok(Self { events, arrivals })
     }
 
-    /// The event from which the clock ran that started a run.
+    /// The event that started a run, or from which the clock ran that did.
     pub fn anchor(&self, run: &RunRow) -> Option<&Event> {
         self.events.get(&run.trigger.anchor)
     }

@@ -69,6 +69,17 @@ impl Locked {
         }
     }
 
+    /// The conversation and the customer that a subject among them is or belongs to; `None` for one
+    /// that is not among them, or was erased.
+    pub fn whose(&self, subject: Uuid) -> Option<(Option<Uuid>, Option<Uuid>)> {
+        if let Some(row) = self.conversation(Some(subject)) {
+            let owner = row.owner.as_ref().map(|(owner, _)| *owner);
+            return row.erased_at.is_none().then_some((Some(subject), owner));
+        }
+        let row = self.customer(Some(subject))?;
+        row.erased_at.is_none().then_some((None, Some(subject)))
+    }
+
     /// A customer among them.
     pub fn customer(&self, key: Option<Uuid>) -> Option<&CustomerRow> {
         let key = key?;

@@ -132,7 +132,7 @@ fn record(tx: &mut dyn Tx, endings: Vec<Ending>, now: Timestamp) -> BoxFuture<'_
                 suppress_recipient(tx, &delivery, response, now).await?;
             }
             if let SendOutcome::Rejected { disable_destination: true, response, .. } = &outcome {
-                disable(tx, &started.destination.id, response, now).await?;
+                disable(tx, &delivery.destination, response, now).await?;
             }
             settled.add(started.claim, delivery);
         }

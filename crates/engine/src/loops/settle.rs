@@ -1,6 +1,7 @@
 //! What becomes of a delivery after an attempt: a plain function of the outcome.
 
 use rekindle_core::Timestamp;
+use rekindle_core::sequence::answer;
 use rekindle_core::time::{DAY, HOUR, MINUTE, SECOND};
 use rekindle_ports::deliver::SendOutcome;
 use rekindle_ports::ledger::{AttemptOutcome, AttemptRow, DeliveryRow, DeliveryState, Message};
@@ -22,7 +23,7 @@ pub(super) const MOST_VANISHED: usize = 3;
 /// The attempt with its outcome.
 pub(crate) fn ended(attempt: &AttemptRow, outcome: &SendOutcome, now: Timestamp) -> AttemptRow {
     let (kind, phase, code, response) = match outcome {
-        SendOutcome::Delivered { code, response } => {
+        SendOutcome::Delivered { code, response, .. } => {
             (AttemptOutcome::Delivered, "response", Some(*code), response)
         }
         SendOutcome::Retry { phase, code, response, .. } => {
@@ -46,7 +47,9 @@ pub(crate) fn ended(attempt: &AttemptRow, outcome: &SendOutcome, now: Timestamp)
 /// The delivery after an attempt that ended so.
 pub(super) fn settle(delivery: DeliveryRow, outcome: &SendOutcome, now: Timestamp) -> DeliveryRow {
     match outcome {
-        SendOutcome::Delivered { .. } => over(delivery, DeliveryState::Delivered, String::new(), now),
+        SendOutcome::Delivered { answer, .. } => {
+            over(with_answer(delivery, answer), DeliveryState::Delivered, String::new(), now)
+        }
         SendOutcome::Rejected { response, .. } => {
             over(delivery, DeliveryState::Failed, response.clone(), now)
         }
@@ -59,6 +62,17 @@ pub(super) fn settle(delivery: DeliveryRow, outcome: &SendOutcome, now: Timestam
             again(delivery, wish, response, now)
         }
     }
+}
+
+/// The delivery with what its run wants to know of the answer.
+fn with_answer(mut delivery: DeliveryRow, answer: &str) -> DeliveryRow {
+    if let Message::Webhook { wants, said, .. } = &mut delivery.message
+        && !wants.is_empty()
+    {
+        // Keys are texts and numbers are finite: it can always be written.
+        *said = serde_json::to_string(&answer::values(wants, answer)).unwrap_or_default();
+    }
+    delivery
 }
 
 /// The delivery, over.
@@ -75,7 +89,7 @@ pub(crate) fn over(
 fn again(delivery: DeliveryRow, wish: Option<i64>, reason: &str, now: Timestamp) -> DeliveryRow {
     let made = (delivery.attempts - 1).max(0) as usize;
     let wait = match &delivery.message {
-        Message::Webhook { .. } => WEBHOOK_WAITS.get(made).copied(),
+        Message::Webhook { .. } | Message::Event { .. } => WEBHOOK_WAITS.get(made).copied(),
         Message::Email { .. } => Some(MAIL_WAITS[made.min(MAIL_WAITS.len() - 1)]),
     };
     let next = wait.map(|wait| now.plus(jittered(wait, &delivery).max(wish.unwrap_or(0))));

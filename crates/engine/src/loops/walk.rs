@@ -10,7 +10,10 @@ use rekindle_core::sequence::progress::Awaits;
 use rekindle_core::sequence::walk::{Next, Situation, walk};
 use rekindle_core::sequence::{Program, SequenceState, Step};
 use rekindle_core::time::MINUTE;
-use rekindle_ports::ledger::{DeliveryRow, DeliveryState, EndReason, RunEvent, RunKey, RunRow, RunState};
+use rekindle_core::value::Properties;
+use rekindle_ports::ledger::{
+    DeliveryRow, DeliveryState, EndReason, Message, RunEvent, RunKey, RunRow, RunState,
+};
 use rekindle_ports::rows::Claimed;
 use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
@@ -71,9 +74,9 @@ pub(super) fn advance(
             shelf,
             done: Done::default(),
         };
-        let awaited = walk.awaited(tx, &running).await?;
+        let mut awaited = walk.awaited(tx, &running).await?;
         for run in running {
-            let (claim, awaited) = (claims[&run.id].clone(), awaited.get(&run.id).copied());
+            let (claim, awaited) = (claims[&run.id].clone(), awaited.remove(&run.id));
             walk.on(tx, claim, run, awaited).await?;
         }
         Ok(Walked { sends: walk.done.save(tx, now).await?, busy })
@@ -107,13 +110,13 @@ struct Done {
 impl Walk<'_> {
     /// How the messages stand that runs wait for: what woke a run may have been another one, such
     /// as an earlier message that an operator had sent again.
-    async fn awaited(&self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashMap<Uuid, DeliveryState>> {
+    async fn awaited(&self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashMap<Uuid, DeliveryRow>> {
         let awaited = runs.iter().filter_map(|run| match &run.progress.awaits {
             Some(Awaits::Delivery { step, visit }) => Some(delivery_id(run, step, *visit)),
             _ => None,
         });
         let deliveries = tx.deliveries_by_id(&awaited.collect::<Vec<_>>()).await?;
-        Ok(deliveries.into_iter().map(|it| (it.run, it.state)).collect())
+        Ok(deliveries.into_iter().map(|it| (it.run, it)).collect())
     }
 
     /// Takes one run on.
@@ -122,7 +125,7 @@ impl Walk<'_> {
         tx: &mut dyn Tx,
         claim: Claimed<RunKey>,
         mut run: RunRow,
-        awaited: Option<DeliveryState>,
+        awaited: Option<DeliveryRow>,
     ) -> EngineResult<()> {
         let (state, body) = (self.shelf.state(tx, &run).await?, self.shelf.body(tx, &run).await?);
         let body = match (state, body) {
@@ -138,12 +141,15 @@ impl Walk<'_> {
             (_, Some(body)) => body,
         };
         match awaited {
-            Some(state) if !state.is_final() => {
+            Some(delivery) if !delivery.state.is_final() => {
                 run.next_at = None;
                 self.done.released.push((claim, run));
                 return Ok(());
             }
-            Some(state) => run.progress.delivered(outcome(state)),
+            Some(delivery) => {
+                run.progress.delivered(outcome(delivery.state));
+                self.learn(&mut run, &delivery);
+            }
             None => {}
         }
         let Some(program) = self.inner.programs.of(&body) else {
@@ -151,6 +157,19 @@ impl Walk<'_> {
             return Ok(());
         };
         self.step(tx, claim, run, &program).await
+    }
+
+    /// Takes the variables of a run that the answer to a message gave.
+    fn learn(&mut self, run: &mut RunRow, delivery: &DeliveryRow) {
+        let Message::Webhook { said, .. } = &delivery.message else {
+            return;
+        };
+        let learnt: Properties = serde_json::from_str(said).unwrap_or_default();
+        if !learnt.is_empty() {
+            let names: Vec<&str> = learnt.keys().map(String::as_str).collect();
+            self.log(run, "learnt", &delivery.step, names.join(", "));
+            run.progress.variables.extend(learnt);
+        }
     }
 
     /// Takes a run on to what it does or waits for next.
@@ -214,7 +233,7 @@ impl Walk<'_> {
     /// Writes a step's message. One that could not even be written, or is for a customer who is
     /// held out, settles at once; else its outcome wakes the run.
     async fn send(&mut self, tx: &mut dyn Tx, run: &mut RunRow, step: &Step, visit: u32) -> EngineResult<()> {
-        let order = Order { run, step, visit };
+        let order = Order { run, step, visit, event: self.heard.anchor(run) };
         let delivery = compose(tx, &mut self.shelf, self.deliver, self.locked, order, self.now).await?;
         let detail = match delivery.state {
             DeliveryState::Failed => format!("{}: {}", delivery.id, delivery.reason),

@@ -1,20 +1,11 @@
 //! Ending runs before their last step.
 
 use rekindle_core::Timestamp;
-use rekindle_core::scope::Scope;
 use rekindle_ports::Tx;
-use rekindle_ports::ledger::{EndReason, LedgerFilter, RunEvent, RunRow, RunState};
+use rekindle_ports::ledger::{EndReason, RunEvent};
 use uuid::Uuid;
 
-use crate::engine::Engine;
 use crate::error::EngineResult;
-use crate::loops::locks::lock_subjects;
-
-/// Runs ended in one transaction: their subjects are locked meanwhile.
-const BATCH: u32 = 200;
-
-/// The place in a list of runs after which it goes on.
-type Cursor = (Timestamp, String);
 
 /// Ends runs, and says so in their ledgers. The caller holds the locks of their subjects.
 pub(crate) async fn end(tx: &mut dyn Tx, runs: &[(Uuid, EndReason)], now: Timestamp) -> EngineResult<()> {
@@ -31,67 +22,6 @@ pub(crate) async fn fail(tx: &mut dyn Tx, run: Uuid, why: &str, now: Timestamp) 
     tx.end_runs(&[(run, EndReason::Failed)], now).await?;
     let detail = format!("{}: {why}", words(EndReason::Failed));
     Ok(tx.log_run(&[RunEvent { detail, ..line(run, EndReason::Failed, now) }]).await?)
-}
-
-impl Engine {
-    /// Ends the open runs of a sequence (those that a stage started, if one is named), batch by batch.
-    pub(crate) async fn end_runs_of(
-        &self,
-        scope: Scope,
-        sequence: &str,
-        stage: Option<&str>,
-        reason: EndReason,
-    ) -> EngineResult<u64> {
-        let stage = stage.map(str::to_owned);
-        let mut filter = LedgerFilter {
-            sequence: Some(sequence.to_owned()),
-            run_states: vec![RunState::Running],
-            ..LedgerFilter::default()
-        };
-        let mut ended = 0;
-        loop {
-            let (asked, stage) = (filter.clone(), stage.clone());
-            let (more, next) = self
-                .write(scope, move |tx, now| {
-                    let (asked, stage) = (asked.clone(), stage.clone());
-                    Box::pin(async move { end_batch(tx, &asked, stage.as_deref(), reason, now).await })
-                })
-                .await?;
-            ended += more;
-            match next {
-                Some(next) => filter.before = Some(next),
-                None => return Ok(ended),
-            }
-        }
-    }
-}
-
-/// Ends one page of runs; how many, and where the next page begins.
-async fn end_batch(
-    tx: &mut dyn Tx,
-    filter: &LedgerFilter,
-    stage: Option<&str>,
-    reason: EndReason,
-    now: Timestamp,
-) -> EngineResult<(u64, Option<Cursor>)> {
-    let page = tx.runs(filter, BATCH).await?;
-    let next = page.last().filter(|_| page.len() == BATCH as usize);
-    let next = next.map(|run| (run.created_at, run.id.to_string()));
-    let concerned: Vec<&RunRow> =
-        page.iter().filter(|run| stage.is_none_or(|stage| run.trigger.stage == stage)).collect();
-    let subjects = concerned.iter().flat_map(|run| [Some(run.trigger.subject), run.customer]);
-    let subjects: Vec<Uuid> = subjects.flatten().collect();
-    lock_subjects(tx, subjects).await?;
-    let mut ends = Vec::with_capacity(concerned.len());
-    let subjects: Vec<Uuid> = concerned.iter().map(|run| run.trigger.subject).collect();
-    // Under the locks: those that went on or ended meanwhile are left alone.
-    for open in tx.open_runs(&subjects).await? {
-        if concerned.iter().any(|run| run.id == open.id) {
-            ends.push((open.id, reason));
-        }
-    }
-    end(tx, &ends, now).await?;
-    Ok((ends.len() as u64, next))
 }
 
 fn line(run: Uuid, reason: EndReason, now: Timestamp) -> RunEvent {
@@ -118,5 +48,6 @@ pub(crate) fn words(reason: EndReason) -> &'static str {
         EndReason::Filtered => "the entry filter did not let it in",
         EndReason::CoolDown => "there was a run of the sequence not long before",
         EndReason::AgentActed => "our side owed the word, and spoke",
+        EndReason::Overlap => "the run of the time before was under way",
     }
 }

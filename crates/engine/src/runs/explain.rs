@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rekindle_core::Timestamp;
 use rekindle_core::event::Event;
-use rekindle_core::mark::{Mark, MarkFate, MarkKind};
+use rekindle_core::mark::{Mark, MarkFate, MarkKey, MarkKind};
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::arm::Arm;
 use rekindle_ports::Tx;
@@ -98,7 +98,8 @@ impl Story {
         };
         let mut marks = tx.marks_of(&subjects).await?;
         if about.is_none() {
-            marks.retain(|mark| runs.iter().any(|run| run.trigger == mark.key));
+            let of_runs: Vec<MarkKey> = runs.iter().filter_map(|run| run.trigger.mark()).collect();
+            marks.retain(|mark| of_runs.contains(&mark.key));
         }
         let mut story = Self {
             marks,
@@ -157,6 +158,9 @@ impl Story {
             "started" | "skipped" => {
                 inputs.push(("sequence", format!("{} revision {}", run.sequence, run.sequence_revision)));
                 inputs.push(("arm", run.arm.as_str().to_owned()));
+                if run.trigger.silence().is_none() {
+                    inputs.push(("started by", run.trigger.anchor.clone()));
+                }
             }
             "ended" => {
                 let event = self.returns.get(&run.id);

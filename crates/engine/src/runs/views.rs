@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rekindle_core::mark::{Mark, MarkKey};
-use rekindle_core::sequence::Program;
+use rekindle_core::mark::Mark;
+use rekindle_core::sequence::{Origin, Program};
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{AttemptRow, DeliveryRow, RunRow, RunState};
 use rekindle_ports::rows::NameKind;
@@ -25,7 +25,7 @@ pub struct RunView {
     pub customer: Option<String>,
     /// Id of the step that comes next or is carried out; empty when the run is over.
     pub current_step: String,
-    /// The mark that started it.
+    /// The mark that started it, if one did.
     pub mark: Option<Mark>,
     /// Number of the funnel revision whose rule it was.
     pub funnel_revision: Option<i32>,
@@ -58,8 +58,8 @@ pub(super) async fn of_runs(
     rows: Vec<RunRow>,
 ) -> EngineResult<Vec<RunView>> {
     let names = Names::of(tx, rows.iter().map(|run| (run.conversation, run.customer))).await?;
-    let marks: HashMap<MarkKey, Mark> =
-        marks(tx, &rows).await?.into_iter().map(|mark| (mark.key.clone(), mark)).collect();
+    let marks: HashMap<Origin, Mark> =
+        marks(tx, &rows).await?.into_iter().map(|mark| (mark.key.clone().into(), mark)).collect();
     let mut bodies: HashMap<(String, i32), Option<Arc<Program>>> = HashMap::new();
     let mut views = Vec::with_capacity(rows.len());
     for run in rows {

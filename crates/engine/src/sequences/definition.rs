@@ -58,8 +58,11 @@ pub(crate) async fn unmet(tx: &mut dyn Tx, sequence: &Sequence) -> EngineResult<
             }
             match stages.iter().find(|stage| stage.id == trigger.stage) {
                 Some(stage) => {
-                    unmet.require(stage.rule(trigger.on).is_some(), "trigger.on", lacks(trigger.on));
+                    if let Some(kind) = trigger.on.silence() {
+                        unmet.require(stage.rule(kind).is_some(), "trigger.on", lacks(kind));
+                    }
                 }
+                None if trigger.stage.is_empty() => {}
                 None => {
                     unmet.add("trigger.stage", format!("the funnel has no stage {}", quoted(&trigger.stage)));
                 }
@@ -117,6 +120,7 @@ pub(super) fn templates(action: &Action) -> Vec<(&'static str, &str, TemplateKin
             ("to", &email.to, TemplateKind::Address),
         ],
         Action::CallWebhook(webhook) => vec![("body", webhook.body.as_str(), TemplateKind::Json)],
+        Action::EmitEvent(event) => vec![("properties", event.properties.as_str(), TemplateKind::Json)],
         Action::Escalate(escalate) => vec![
             ("subject", escalate.subject.as_str(), TemplateKind::Subject),
             ("text", &escalate.text, TemplateKind::Text),

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use rekindle_core::Timestamp;
 use rekindle_core::funnel::TimeBasis;
-use rekindle_core::mark::MarkKey;
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::arm::Arm;
-use rekindle_core::sequence::{Action, Progress, Step, Wait};
+use rekindle_core::sequence::{Action, Cause, Occasion, Origin, Progress, Step, Wait};
 use rekindle_core::time::HOUR;
 use rekindle_core::violation::Violation;
 use rekindle_ports::ledger::{Message, RunRow, RunState};
@@ -197,8 +196,11 @@ impl Desk {
         };
         let written = writer.write(destination);
         match written.and_then(|(to, message)| deliver.check_message(&message).map(|()| (to, message))) {
-            Ok((to, Message::Webhook { body })) => (preview.recipient, preview.body) = (to, body),
+            Ok((to, Message::Webhook { body, .. })) => (preview.recipient, preview.body) = (to, body),
             Ok((to, Message::Email { .. })) => preview.recipient = to,
+            Ok((to, Message::Event { properties, .. })) => {
+                (preview.recipient, preview.body) = (to, properties);
+            }
             Err(error) => preview.wrong(format!("{place}.{}", step.action.field()), error),
         }
     }
@@ -268,17 +270,22 @@ async fn imagined(
     let open = journeys.iter().find_map(|row| row.journey.watch.open.as_ref());
     let due = open.and_then(|silence| {
         let mut clocks = silence.clocks();
-        clocks.find(|(kind, _)| *kind == trigger.on).map(|(_, clock)| clock.due_at)
+        clocks.find(|(kind, _)| Some(*kind) == trigger.on.silence()).map(|(_, clock)| clock.due_at)
     });
     Ok(RunRow {
         id: Uuid::nil(),
         sequence: sequence.id.clone(),
         sequence_revision: sequence.revision,
-        trigger: MarkKey {
+        trigger: Origin {
             funnel: trigger.funnel.clone(),
             subject: conversation.or(customer).unwrap_or(Uuid::nil()),
             stage: trigger.stage.clone(),
-            kind: trigger.on,
+            cause: match &trigger.on {
+                Occasion::Silence(kind) => Cause::Silence(*kind),
+                Occasion::Event(_) => Cause::Event,
+                Occasion::Schedule(_) => Cause::Schedule,
+                Occasion::Hand => Cause::Hand,
+            },
             anchor: String::new(),
         },
         conversation,
@@ -294,6 +301,7 @@ async fn imagined(
         step: 0,
         progress: Progress::default(),
         next_at: None,
+        paused_at: None,
         created_at: now,
         ended_at: None,
     })
@@ -308,7 +316,7 @@ fn variables(
     latest: Option<&RevisionRow>,
     data: &PreviewData,
 ) -> Json {
-    let mut context = context(workspace, deliver, locked, run, latest);
+    let mut context = context(workspace, deliver, locked, (run, None), latest);
     context["unsubscribe_url"] = deliver.unsubscribe_url(workspace, Uuid::nil()).into();
     if matches!(data, PreviewData::MadeUp | PreviewData::Sample(_)) {
         lay_over(&mut context, &made_up());

@@ -45,9 +45,10 @@ pub(crate) fn map_violations(
         .filter_map(|row| {
             let trigger = &row.body.trigger;
             let to = after.stages.iter().find(|stage| Some(&stage.id) == map.get(&trigger.stage))?;
-            let message = format!("{}, on which the sequence {:?} starts", lacks(trigger.on), row.id);
+            let kind = trigger.on.silence()?;
+            let message = format!("{}, on which the sequence {:?} starts", lacks(kind), row.id);
             let field = format!("stageMap.{}", trigger.stage);
-            to.rule(trigger.on).is_none().then_some(Violation { field, message })
+            to.rule(kind).is_none().then_some(Violation { field, message })
         })
         .collect()
 }

@@ -9,6 +9,7 @@ use rekindle_ports::resources::{DestinationKind, SequenceRow};
 use super::{check_etag, definition, existing, refused, tagged, wrong_state};
 use crate::engine::Engine;
 use crate::error::{EngineResult, Precondition};
+use crate::loops::scheduler;
 
 /// A sequence that was ended for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +119,7 @@ async fn change(
 ) -> EngineResult<SequenceRow> {
     let row = tagged(SequenceRow { state, updated_at: now, ..row });
     tx.save_sequence(&row).await?;
+    scheduler::plan(tx, &row, now).await?;
     Ok(row)
 }
 

@@ -62,7 +62,11 @@ impl Deliver for Courier {
             std::future::pending::<()>().await;
         }
         let answer = self.answers.lock().expect("no holder of the lock panics").pop_front();
-        answer.unwrap_or(SendOutcome::Delivered { code: 250, response: "accepted".into() })
+        answer.unwrap_or(SendOutcome::Delivered {
+            code: 250,
+            response: "accepted".into(),
+            answer: String::new(),
+        })
     }
 
     /// Replaces `{{ a.b }}` by the text at that place.

@@ -18,7 +18,7 @@ async fn a_wrong_definition_is_refused_whole_with_every_field() {
         let house = House::bare(&database);
         house.furnish().await;
         let mut wrong = nudge();
-        wrong.trigger.on = MarkKind::Abandoned;
+        wrong.trigger.on = MarkKind::Abandoned.into();
         wrong.steps = vec![
             step("a", Action::Wait(Wait::wall(0))),
             step("b", Action::SendEmail(SendEmail { subject: "{{ never".into(), ..email() })),

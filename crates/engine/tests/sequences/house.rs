@@ -229,7 +229,7 @@ pub fn sequence(steps: Vec<Step>) -> Sequence {
             Trigger {
                 funnel: "support".into(),
                 stage: "answered".into(),
-                on: MarkKind::Stalled,
+                on: MarkKind::Stalled.into(),
                 owed_by: OwedBy::Anyone,
             },
             steps,
@@ -257,6 +257,7 @@ pub fn webhook() -> CallWebhook {
         destination: "hook".into(),
         body: r#"{"who":"{{ customer.id }}"}"#.into(),
         unknown: UnknownPolicy::Resend,
+        variables: BTreeMap::new(),
     }
 }
 

@@ -129,7 +129,7 @@ async fn a_test_sends_one_message_and_says_what_came_of_it() {
         let called = engine.test_destination(scope, "hook", "").await.expect("there");
         let Trial::Attempted(attempt) = called else { panic!("{called:?}") };
         assert_eq!(attempt.outcome, Some(AttemptOutcome::Unknown));
-        let Message::Webhook { body } = &house.courier.sent()[1].message else { panic!("a call") };
+        let Message::Webhook { body, .. } = &house.courier.sent()[1].message else { panic!("a call") };
         assert!(body.contains(r#""type":"test""#), "{body}");
         assert_eq!(wrong_fields(engine.test_destination(scope, "relay", " ").await), ["recipient"]);
         let forbidden = format!("ann{FORBIDDEN}");

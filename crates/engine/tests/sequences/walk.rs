@@ -36,7 +36,7 @@ async fn a_stalled_customer_gets_the_mail_and_the_call_once() {
         assert_eq!(text, &format!("You were last heard of at {}.", at(0).to_rfc3339()));
         let customer = mail.customer.expect("known").to_string();
         assert!(unsubscribe_url.ends_with(&customer), "{unsubscribe_url}");
-        let Message::Webhook { body } = &call.message else { panic!("a call") };
+        let Message::Webhook { body, .. } = &call.message else { panic!("a call") };
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!(body["type"], "conversation.stalled");
         assert_eq!(body["data"]["conversation"], "c1");

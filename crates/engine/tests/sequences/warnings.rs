@@ -39,7 +39,7 @@ fn warned() -> Sequence {
     let trigger = Trigger {
         funnel: "support".into(),
         stage: "asked".into(),
-        on: MarkKind::Warned,
+        on: MarkKind::Warned.into(),
         owed_by: OwedBy::Agent,
     };
     let steps = vec![
@@ -94,7 +94,7 @@ async fn a_warning_comes_at_its_fraction_of_the_rule_and_once() {
         let Message::Email { to, subject, unsubscribe_url, .. } = &sent[0].message else { panic!("a mail") };
         assert_eq!((to.as_str(), subject.as_str()), ("team@example.invalid", "Ann waits"));
         assert!(unsubscribe_url.is_empty(), "nobody unsubscribes from a word to the team");
-        let Message::Webhook { body } = &sent[1].message else { panic!("a call") };
+        let Message::Webhook { body, .. } = &sent[1].message else { panic!("a call") };
         assert!(body.contains("conversation.escalated") && body.contains("ann"), "{body}");
         let view = house.the_run().await;
         assert_eq!(view.run.due_at, at(4_500));

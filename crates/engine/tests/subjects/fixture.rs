@@ -240,7 +240,7 @@ fn sequence(id: &str, wait: i64) -> SequenceRow {
             Trigger {
                 funnel: DESK.into(),
                 stage: "s2".into(),
-                on: MarkKind::Stalled,
+                on: MarkKind::Stalled.into(),
                 owed_by: OwedBy::Anyone,
             },
             steps,

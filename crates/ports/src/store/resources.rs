@@ -17,6 +17,10 @@ pub trait Resources {
     async fn sequences(&mut self, after: &str, limit: u32) -> StoreResult<Vec<SequenceRow>>;
     /// Sequences bound to a funnel, whatever their state.
     async fn sequences_of(&mut self, funnel: &str) -> StoreResult<Vec<SequenceRow>>;
+    /// Sequences that start on events, active or paused.
+    async fn sequences_on_events(&mut self) -> StoreResult<Vec<SequenceRow>>;
+    /// A sequence, its row not locked.
+    async fn peek_sequence(&mut self, id: &str) -> StoreResult<Option<SequenceRow>>;
     /// What a revision of a sequence says.
     async fn sequence_revision(&mut self, id: &str, revision: i32) -> StoreResult<Option<Sequence>>;
     /// Writes a new sequence with its first revision; a conflict where its id was taken meanwhile.

@@ -103,7 +103,7 @@ fn sequence(name: &str, stage: &str) -> Sequence {
     let trigger = Trigger {
         funnel: FUNNEL.into(),
         stage: stage.into(),
-        on: MarkKind::Stalled,
+        on: MarkKind::Stalled.into(),
         owed_by: OwedBy::Customer,
     };
     let link = Case {

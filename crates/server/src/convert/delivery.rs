@@ -15,13 +15,17 @@ pub fn to_delivery(view: &DeliveryView) -> v1::Delivery {
     let (kind, message_id, recipient) = match &row.message {
         Message::Email { message_id, .. } => (v1::DeliveryKind::Email, message_id, masked(&row.recipient)),
         Message::Webhook { .. } => (v1::DeliveryKind::Webhook, &row.id, row.recipient.clone()),
+        Message::Event { id, .. } => (v1::DeliveryKind::Event, id, row.recipient.clone()),
     };
     v1::Delivery {
         name: Collection::Deliveries.name(&row.id),
         run: Collection::Runs.name(&row.run.to_string()),
         step: row.step.clone(),
         kind: kind.into(),
-        destination: Collection::Destinations.name(&row.destination),
+        destination: match row.destination.as_str() {
+            "" => String::new(),
+            id => Collection::Destinations.name(id),
+        },
         recipient,
         message_id: message_id.clone(),
         state: to_state(row.state).into(),

@@ -1,5 +1,6 @@
 //! Runs of sequences, and what happened in them.
 
+use rekindle_core::sequence::Cause;
 use rekindle_core::sequence::arm::Arm;
 use rekindle_engine::runs::{RunView, Statement};
 use rekindle_ports::ledger::{EndReason, RunEvent, RunRow, RunState};
@@ -25,6 +26,7 @@ pub fn to_run(view: &RunView) -> v1::Run {
         create_time: Some(time::to_instant(row.created_at)),
         end_time: row.ended_at.map(time::to_instant),
         arm: to_arm(row.arm).into(),
+        pause_time: row.paused_at.filter(|_| row.state == RunState::Running).map(time::to_instant),
     }
 }
 
@@ -61,6 +63,7 @@ pub fn to_statement(told: &Statement) -> v1::Statement {
 /// at work.
 pub fn state_of(row: &RunRow) -> v1::run::State {
     match row.state {
+        RunState::Running if row.paused_at.is_some() => v1::run::State::Paused,
         RunState::Running if row.next_at.is_some() => v1::run::State::Scheduled,
         RunState::Running => v1::run::State::Running,
         RunState::Completed => v1::run::State::Completed,
@@ -74,7 +77,9 @@ pub fn state_of(row: &RunRow) -> v1::run::State {
 pub fn states(state: v1::run::State) -> Vec<RunState> {
     match state {
         v1::run::State::Unspecified => Vec::new(),
-        v1::run::State::Scheduled | v1::run::State::Running => vec![RunState::Running],
+        v1::run::State::Scheduled | v1::run::State::Running | v1::run::State::Paused => {
+            vec![RunState::Running]
+        }
         v1::run::State::Completed => vec![RunState::Completed],
         v1::run::State::Ended => vec![RunState::Ended],
         v1::run::State::Cancelled => vec![RunState::Cancelled],
@@ -94,7 +99,7 @@ fn to_trigger(view: &RunView) -> v1::RunTrigger {
         // Revisions are counted one by one, far from the end of the smaller type.
         funnel_revision: mark.and_then(|mark| i32::try_from(mark.revision).ok()).unwrap_or_default(),
         stage: row.trigger.stage.clone(),
-        kind: choice::to_silence_kind(row.trigger.kind).into(),
+        kind: row.trigger.silence().map(choice::to_silence_kind).unwrap_or_default().into(),
         owed_by: mark.map(|mark| choice::to_owed_by(mark.owed_by)).unwrap_or_default().into(),
         anchor_event_id: row.trigger.anchor.clone(),
         since_time: Some(time::to_instant(row.since)),
@@ -102,6 +107,16 @@ fn to_trigger(view: &RunView) -> v1::RunTrigger {
         notice_time: Some(time::to_instant(row.noticed_at)),
         void_time: mark.and_then(|mark| mark.voided_at).map(time::to_instant),
         reason: mark.map(|mark| mark.reason.clone()).unwrap_or_default(),
+        cause: to_cause(row.trigger.cause).into(),
+    }
+}
+
+fn to_cause(cause: Cause) -> v1::RunCause {
+    match cause {
+        Cause::Silence(_) => v1::RunCause::Silence,
+        Cause::Event => v1::RunCause::Event,
+        Cause::Schedule => v1::RunCause::Schedule,
+        Cause::Hand => v1::RunCause::Hand,
     }
 }
 
@@ -137,6 +152,7 @@ fn to_end_reason(reason: EndReason) -> v1::RunEndReason {
         EndReason::Filtered => v1::RunEndReason::Filtered,
         EndReason::CoolDown => v1::RunEndReason::CoolDown,
         EndReason::AgentActed => v1::RunEndReason::AgentActed,
+        EndReason::Overlap => v1::RunEndReason::Overlap,
     }
 }
 
@@ -165,6 +181,9 @@ fn to_kind(word: &str) -> v1::run_event::Kind {
         "left_out" => Kind::LeftOut,
         "held_out" => Kind::HeldOut,
         "ended_here" => Kind::EndedHere,
+        "paused" => Kind::Paused,
+        "resumed" => Kind::Resumed,
+        "learnt" => Kind::Learnt,
         _ => Kind::Unspecified,
     }
 }

@@ -1,10 +1,8 @@
 //! Sequences: trigger, steps, and what is known of the present revision.
 
-use rekindle_core::mark::MarkKind;
 use rekindle_core::sequence::arm::PARTS;
 use rekindle_core::sequence::{
     LimitPolicy, MessageClass, QuietHours, QuietPolicy, ReentryPer, ReentryRule, Sequence, SequenceState,
-    Trigger,
 };
 use rekindle_core::time::{DAY, HOUR};
 use rekindle_core::violation::{Violation, Violations};
@@ -13,6 +11,7 @@ use rekindle_proto::v1;
 
 use super::path::{each, named, within};
 use super::step::{step, to_step};
+use super::trigger::{to_trigger, trigger};
 use super::{choice, time};
 use crate::name::Collection;
 
@@ -41,6 +40,7 @@ pub fn sequence(message: &v1::Sequence, id: &str) -> Result<Sequence, Vec<Violat
         reentry: message.reentry.as_ref().map(|rule| within(&mut v, "reentry", |v| reentry(rule, v))),
         when_limited: limit_policy(message.limit_policy, &mut v),
         priority: message.priority,
+        outlasts_return: message.outlasts_return,
     };
     v.into_result(read)
 }
@@ -63,12 +63,7 @@ pub fn to_sequence(row: &SequenceRow) -> v1::Sequence {
 pub fn to_definition(sequence: &Sequence) -> v1::Sequence {
     v1::Sequence {
         display_name: sequence.display_name.clone(),
-        trigger: Some(v1::SequenceTrigger {
-            funnel: Collection::Funnels.name(&sequence.trigger.funnel),
-            stage: sequence.trigger.stage.clone(),
-            on: choice::to_silence_kind(sequence.trigger.on).into(),
-            owed_by: choice::to_owed_by(sequence.trigger.owed_by).into(),
-        }),
+        trigger: Some(to_trigger(&sequence.trigger)),
         steps: sequence.steps.iter().map(to_step).collect(),
         max_delay: Some(time::to_duration(sequence.max_delay)),
         message_class: match sequence.class {
@@ -82,6 +77,7 @@ pub fn to_definition(sequence: &Sequence) -> v1::Sequence {
         reentry: sequence.reentry.map(to_reentry),
         limit_policy: to_limit_policy(sequence.when_limited).into(),
         priority: sequence.priority,
+        outlasts_return: sequence.outlasts_return,
         ..v1::Sequence::default()
     }
 }
@@ -92,17 +88,6 @@ fn to_state(state: SequenceState) -> v1::sequence::State {
         SequenceState::Active => v1::sequence::State::Active,
         SequenceState::Paused => v1::sequence::State::Paused,
         SequenceState::Archived => v1::sequence::State::Archived,
-    }
-}
-
-fn trigger(message: &v1::SequenceTrigger, v: &mut Violations) -> Trigger {
-    v.require(!message.stage.is_empty(), "stage", "is required");
-    Trigger {
-        funnel: Collection::Funnels.parse_within(&message.funnel, "funnel", v),
-        stage: message.stage.clone(),
-        // With a violation noted, what stands here is never used.
-        on: choice::silence_kind(message.on, "on", v).unwrap_or(MarkKind::Stalled),
-        owed_by: choice::owed_by(message.owed_by, "owedBy", v),
     }
 }
 
@@ -200,9 +185,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use rekindle_core::funnel::{OwedBy, TimeBasis};
+    use rekindle_core::mark::MarkKind;
     use rekindle_core::sequence::{
-        Action, Branch, CallWebhook, Case, Repeat, SendEmail, Split, Step, UnknownPolicy, Variant, Wait,
-        WaitFor, WaitUntil,
+        Action, Branch, CallWebhook, Case, EmitEvent, Repeat, SendEmail, Split, Step, Trigger, UnknownPolicy,
+        Variant, Wait, WaitFor, WaitUntil,
     };
 
     use super::*;
@@ -216,21 +202,27 @@ mod tests {
             to: "{{ customer.email }}".into(),
             unknown: UnknownPolicy::Park,
         };
-        let call =
-            CallWebhook { destination: "hook".into(), body: "{}".into(), unknown: UnknownPolicy::Resend };
+        let call = CallWebhook {
+            destination: "hook".into(),
+            body: "{}".into(),
+            unknown: UnknownPolicy::Resend,
+            variables: [("code".to_owned(), "/coupon/code".to_owned())].into(),
+        };
+        let told = EmitEvent { kind: "nudged".into(), properties: r#"{"a": 1}"#.into() };
         let step = |id: &str, action| Step { id: id.into(), action };
         Sequence {
             display_name: "Nudge".into(),
             trigger: Trigger {
                 funnel: "support".into(),
                 stage: "waiting".into(),
-                on: MarkKind::Abandoned,
+                on: MarkKind::Abandoned.into(),
                 owed_by: OwedBy::Customer,
             },
             steps: vec![
                 step("wait", Action::Wait(Wait { span: 2 * HOUR, basis: TimeBasis::Business })),
                 step("mail", Action::SendEmail(mail)),
                 step("call", Action::CallWebhook(call)),
+                step("told", Action::EmitEvent(told)),
                 step("hours", Action::WaitUntil(WaitUntil::Hours("Mo-Fr 09:00-17:00".into()))),
                 step(
                     "morning",
@@ -282,6 +274,7 @@ mod tests {
             reentry: Some(ReentryRule { per: ReentryPer::Customer, cool_down: Some(DAY) }),
             when_limited: LimitPolicy::Skip,
             priority: 7,
+            outlasts_return: true,
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rekindle_core::funnel::TimeBasis;
 use rekindle_core::sequence::{
-    Action, Branch, CallWebhook, Case, Escalate, Repeat, SendEmail, Split, Step, UnknownPolicy, Variant,
-    Wait, WaitFor, WaitUntil,
+    Action, Branch, CallWebhook, Case, EmitEvent, Escalate, Repeat, SendEmail, Split, Step, UnknownPolicy,
+    Variant, Wait, WaitFor, WaitUntil,
 };
 use rekindle_core::time::DAY;
 use rekindle_core::violation::Violations;
@@ -44,6 +44,7 @@ fn field(action: &Message) -> &'static str {
         Message::Branch(_) => "branch",
         Message::Split(_) => "split",
         Message::Repeat(_) => "repeat",
+        Message::EmitEvent(_) => "emitEvent",
         Message::End(_) => "end",
     }
 }
@@ -83,6 +84,10 @@ fn read(message: &Message, unknown: UnknownPolicy, v: &mut Violations) -> Action
             steps: each(&repeat.steps, "steps", v, step),
         }),
         Message::Escalate(message) => Action::Escalate(escalate(message, unknown, v)),
+        Message::EmitEvent(message) => Action::EmitEvent(EmitEvent {
+            kind: message.r#type.clone(),
+            properties: message.properties.clone(),
+        }),
         Message::End(_) => Action::End,
     }
 }
@@ -158,6 +163,7 @@ fn call_webhook(message: &v1::CallWebhook, unknown: UnknownPolicy, v: &mut Viola
         destination: Collection::Destinations.parse_within(&message.destination, "destination", v),
         body: message.body.clone(),
         unknown,
+        variables: message.variables.clone().into_iter().collect(),
     }
 }
 
@@ -248,6 +254,7 @@ fn to_action(action: &Action) -> Message {
         Action::CallWebhook(call) => Message::CallWebhook(v1::CallWebhook {
             destination: Collection::Destinations.name(&call.destination),
             body: call.body.clone(),
+            variables: call.variables.clone().into_iter().collect(),
         }),
         Action::Escalate(escalate) => Message::Escalate(v1::Escalate {
             destination: Collection::Destinations.name(&escalate.destination),
@@ -255,6 +262,10 @@ fn to_action(action: &Action) -> Message {
             subject: escalate.subject.clone(),
             text: escalate.text.clone(),
             body: escalate.body.clone(),
+        }),
+        Action::EmitEvent(event) => Message::EmitEvent(v1::EmitEvent {
+            r#type: event.kind.clone(),
+            properties: event.properties.clone(),
         }),
         Action::End => Message::End(v1::End {}),
     }

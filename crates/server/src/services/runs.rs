@@ -3,7 +3,9 @@
 use futures_util::FutureExt;
 use rekindle_core::scope::Scope;
 use rekindle_core::violation::Violations;
-use rekindle_engine::runs::{LedgerQuery, RunView, Subject};
+use rekindle_engine::Creation;
+use rekindle_engine::runs::{LedgerQuery, RunChange, RunView, Subject, Whom};
+use rekindle_ports::ledger::EndReason;
 use rekindle_proto::v1;
 use rekindle_proto::v1::ErrorReason;
 use rekindle_proto::v1::run::State;
@@ -12,7 +14,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::ledger::{Newest, gather};
-use super::{Desk, answer};
+use super::{Desk, answer, read_request_id};
 use crate::convert::choice;
 use crate::convert::run::{state_of, states, to_run, to_run_event, to_statement};
 use crate::name::{Collection, parse_workspace};
@@ -55,6 +57,38 @@ impl Runs {
         let (scope, id) = parse_run(&request.name, "name")?;
         let view = self.0.engine.cancel_run(scope, id).await?;
         Ok(v1::CancelRunResponse { run: Some(to_run(&view)) })
+    }
+
+    async fn start(&self, request: v1::StartRunRequest) -> Result<v1::StartRunResponse, ApiError> {
+        let ((scope, sequence), whom, request_id) = (
+            Collection::Sequences.parse(&request.sequence, "sequence"),
+            whom(request.subject.as_ref()),
+            read_request_id(&request.request_id),
+        )
+            .together()?;
+        let how = Creation { request_id, ..Creation::default() };
+        let view = self.0.engine.start_run(scope, &sequence, whom, how).await?;
+        Ok(v1::StartRunResponse { run: Some(to_run(&view)) })
+    }
+
+    async fn pause(&self, request: v1::PauseRunRequest) -> Result<v1::PauseRunResponse, ApiError> {
+        let (scope, id) = parse_run(&request.name, "name")?;
+        let view = self.0.engine.change_run(scope, id, RunChange::Pause).await?;
+        Ok(v1::PauseRunResponse { run: Some(to_run(&view)) })
+    }
+
+    async fn resume(&self, request: v1::ResumeRunRequest) -> Result<v1::ResumeRunResponse, ApiError> {
+        let (scope, id) = parse_run(&request.name, "name")?;
+        let view = self.0.engine.change_run(scope, id, RunChange::Resume).await?;
+        Ok(v1::ResumeRunResponse { run: Some(to_run(&view)) })
+    }
+
+    async fn change(&self, request: v1::ChangeRunsRequest) -> Result<v1::ChangeRunsResponse, ApiError> {
+        let (scope, (query, change)) =
+            (parse_workspace(&request.parent, "parent"), read_change(&request)).together()?;
+        let changed = self.0.engine.change_runs(scope, query, change).await?;
+        // Far from the end of the type.
+        Ok(v1::ChangeRunsResponse { changed_count: changed as i64 })
     }
 
     async fn events(&self, request: v1::ListRunEventsRequest) -> Result<v1::ListRunEventsResponse, ApiError> {
@@ -101,6 +135,34 @@ impl RunService for Runs {
         answer(request, |request| self.cancel(request)).await
     }
 
+    async fn start_run(
+        &self,
+        request: Request<v1::StartRunRequest>,
+    ) -> Result<Response<v1::StartRunResponse>, Status> {
+        answer(request, |request| self.start(request)).await
+    }
+
+    async fn pause_run(
+        &self,
+        request: Request<v1::PauseRunRequest>,
+    ) -> Result<Response<v1::PauseRunResponse>, Status> {
+        answer(request, |request| self.pause(request)).await
+    }
+
+    async fn resume_run(
+        &self,
+        request: Request<v1::ResumeRunRequest>,
+    ) -> Result<Response<v1::ResumeRunResponse>, Status> {
+        answer(request, |request| self.resume(request)).await
+    }
+
+    async fn change_runs(
+        &self,
+        request: Request<v1::ChangeRunsRequest>,
+    ) -> Result<Response<v1::ChangeRunsResponse>, Status> {
+        answer(request, |request| self.change(request)).await
+    }
+
     async fn list_run_events(
         &self,
         request: Request<v1::ListRunEventsRequest>,
@@ -142,6 +204,47 @@ fn parse_run(name: &str, field: &str) -> Result<(Scope, Uuid), ApiError> {
 /// Reads an optional run's name in a filter.
 pub(super) fn parse_optional_run(name: &str, field: &str) -> Result<Option<Uuid>, ApiError> {
     if name.is_empty() { Ok(None) } else { parse_run(name, field).map(|(_, id)| Some(id)) }
+}
+
+/// Reads whom a run is to be about.
+fn whom(subject: Option<&v1::start_run_request::Subject>) -> Result<Whom, ApiError> {
+    use v1::start_run_request::Subject;
+    match subject {
+        Some(Subject::Conversation(name)) => {
+            Collection::Conversations.parse(name, "conversation").map(|(_, id)| Whom::Conversation(id))
+        }
+        Some(Subject::Customer(name)) => {
+            Collection::Customers.parse(name, "customer").map(|(_, id)| Whom::Customer(id))
+        }
+        None => Err(ApiError::field("conversation", "a conversation or a customer is required")),
+    }
+}
+
+/// Reads which runs to change, and how.
+fn read_change(request: &v1::ChangeRunsRequest) -> Result<(LedgerQuery, RunChange), ApiError> {
+    use v1::change_runs_request::Change;
+    let mut v = Violations::new();
+    let change = match choice::known(request.change, "change", &mut v) {
+        Change::Unspecified if v.is_empty() => {
+            v.add("change", "is required");
+            RunChange::Pause
+        }
+        Change::Unspecified | Change::Pause => RunChange::Pause,
+        Change::Cancel => RunChange::End(EndReason::Cancelled),
+        Change::Resume => RunChange::Resume,
+    };
+    let names = [&request.sequence, &request.conversation, &request.customer];
+    if names.iter().all(|name| name.is_empty()) {
+        v.add("sequence", "a sequence, a conversation or a customer is required");
+    }
+    let (sequence, conversation, customer, ()) = (
+        Collection::Sequences.parse_optional(&request.sequence, "sequence"),
+        Collection::Conversations.parse_optional(&request.conversation, "conversation"),
+        Collection::Customers.parse_optional(&request.customer, "customer"),
+        v.into_result(()).map_err(ApiError::fields),
+    )
+        .together()?;
+    Ok((LedgerQuery { sequence, conversation, customer, ..LedgerQuery::default() }, change))
 }
 
 /// Reads which runs to list. A state of the API can be one part of a state of the ledger.

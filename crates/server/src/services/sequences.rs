@@ -22,7 +22,7 @@ use crate::together::Together;
 paged!(ListSequencesRequest);
 
 /// The top-level fields of a sequence that an update can touch.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "display_name",
     "trigger",
     "steps",
@@ -34,6 +34,7 @@ const FIELDS: [&str; 11] = [
     "reentry",
     "limit_policy",
     "priority",
+    "outlasts_return",
 ];
 
 /// `rekindle.v1.SequenceService`.

@@ -1,5 +1,7 @@
 //! Marks, runs and deliveries of erased subjects: that they were stays, what they said goes.
 
+use rekindle_core::sequence::Progress;
+use rekindle_core::value::Properties;
 use rekindle_ports::StoreResult;
 use rekindle_ports::erasure::Erasure;
 use rekindle_ports::ledger::{DeliveryState, EndReason, Message};
@@ -15,6 +17,8 @@ use crate::store::{SeaTx, get, get_json, json};
 
 const EMPTIED: &Columns = &[("id", Kind::Text), ("message", Kind::Text)];
 
+const FORGOTTEN: &Columns = &[("id", Kind::Uuid), ("progress", Kind::Text)];
+
 const REASON: &str = "the subject was erased";
 
 impl SeaTx {
@@ -28,8 +32,35 @@ impl SeaTx {
         let ended: Vec<(Uuid, EndReason)> = open.iter().map(|run| (run.id, EndReason::Erased)).collect();
         self.end_runs(&ended, order.at).await?;
         let (condition, values) = self.any_of(&[("conversation", &touched), ("customer", &touched)]);
-        self.rename_in("runs", "anchor_event", &condition, values, renames).await?;
+        self.rename_in("runs", "anchor_event", &condition, values.clone(), renames).await?;
+        self.forget_variables(&condition, values).await?;
         Ok(ended.len() as u64)
+    }
+
+    /// Takes from runs what the answers of webhooks said.
+    async fn forget_variables(&self, condition: &str, values: Vec<Value>) -> StoreResult<()> {
+        let sql = format!(
+            "SELECT id, progress FROM runs WHERE {} AND {condition} AND progress LIKE '%\"variables\"%' \
+             ORDER BY id{}",
+            self.here(),
+            for_update(self.backend)
+        );
+        let mut rows: Vec<Vec<Cell>> = Vec::new();
+        for row in self.all(&sql, values).await? {
+            let progress: Progress = get_json(&row, "runs", "progress")?;
+            let progress = Progress { variables: Properties::new(), ..progress };
+            rows.push(vec![get::<Uuid>(&row, "runs", "id")?.into(), json(&progress).into()]);
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Source { select, values } = self.source(FORGOTTEN, &rows, 1);
+        let sql = format!(
+            "UPDATE runs SET progress = v.progress FROM ({select}) AS v WHERE {} AND runs.id = v.id",
+            self.here_in("runs.")
+        );
+        self.run(&sql, values).await?;
+        Ok(())
     }
 
     /// Cancels what is scheduled, and empties what was written and answered.
@@ -114,6 +145,9 @@ fn emptied(message: Message) -> Message {
             unsubscribe_url: String::new(),
             unsubscribe_mailto,
         },
-        Message::Webhook { .. } => Message::Webhook { body: String::new() },
+        Message::Webhook { .. } => Message::webhook(String::new()),
+        Message::Event { id, kind, at, .. } => {
+            Message::Event { id, kind, at, conversation: None, customer: None, properties: String::new() }
+        }
     }
 }

@@ -25,7 +25,7 @@ fn sequence(display_name: &str) -> SequenceRow {
                 Trigger {
                     funnel: "support".into(),
                     stage: "answered".into(),
-                    on: MarkKind::Stalled,
+                    on: MarkKind::Stalled.into(),
                     owed_by: OwedBy::Anyone,
                 },
                 Vec::new(),

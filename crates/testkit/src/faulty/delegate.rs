@@ -7,6 +7,7 @@ use rekindle_core::Timestamp;
 use rekindle_core::event::{Event, OrderKey};
 use rekindle_core::funnel::Funnel;
 use rekindle_core::mark::{Mark, MarkKey};
+use rekindle_core::scope::Scope;
 use rekindle_core::sequence::{Progress, Sequence};
 use rekindle_ports::StoreResult;
 use rekindle_ports::browse::{ConversationQuery, CustomerQuery, Scanned, SilenceRow, Stream, Tally};
@@ -22,8 +23,9 @@ use rekindle_ports::rows::{
     Claimed, ConversationRow, CustomerRow, FillRow, FunnelRow, JourneyKey, JourneyRow, JourneyWrite, Lease,
     NameKind, RevisionHead, RevisionRow, StoredEvent, TimerAside, TimerDone, TimerKey, TimerSet,
 };
+use rekindle_ports::store::schedules::ScheduleRow;
 use rekindle_ports::store::{
-    Browse, Catalog, Erase, Facts, Journeys, Marks, Outbox, Resources, Runs, Subjects, Timers,
+    Browse, Catalog, Erase, Facts, Journeys, Marks, Outbox, Resources, Runs, Schedules, Subjects, Timers,
 };
 use uuid::Uuid;
 
@@ -124,6 +126,7 @@ delegate!(Runs {
     fn runs_by_id(ids: &[Uuid]) -> StoreResult<Vec<RunRow>>;
     fn hold_runs(claims: &[Claimed<RunKey>]) -> StoreResult<Vec<RunRow>>;
     fn release_runs(held: &[(Claimed<RunKey>, RunRow)]) -> StoreResult<Vec<Uuid>>;
+    fn pause_runs(runs: &[Uuid], paused: bool, now: Timestamp) -> StoreResult<Vec<Uuid>>;
     fn wake_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
     fn open_runs_of_customers(customers: &[Uuid]) -> StoreResult<Vec<RunRow>>;
     fn last_runs(sequence: &str, kind: NameKind, subjects: &[Uuid]) -> StoreResult<HashMap<Uuid, Timestamp>>;
@@ -152,6 +155,8 @@ delegate!(Resources {
     fn sequence(id: &str) -> StoreResult<Option<SequenceRow>>;
     fn sequences(after: &str, limit: u32) -> StoreResult<Vec<SequenceRow>>;
     fn sequences_of(funnel: &str) -> StoreResult<Vec<SequenceRow>>;
+    fn sequences_on_events() -> StoreResult<Vec<SequenceRow>>;
+    fn peek_sequence(id: &str) -> StoreResult<Option<SequenceRow>>;
     fn sequence_revision(id: &str, revision: i32) -> StoreResult<Option<Sequence>>;
     fn insert_sequence(row: &SequenceRow) -> StoreResult<()>;
     fn save_sequence(row: &SequenceRow) -> StoreResult<()>;
@@ -171,6 +176,14 @@ delegate!(Resources {
     fn workspace() -> StoreResult<WorkspaceRow>;
     fn save_workspace(row: &WorkspaceRow) -> StoreResult<()>;
     fn shared_key(name: &str, fresh: &str) -> StoreResult<String>;
+});
+
+delegate!(Schedules {
+    fn due_schedules(bucket: i16, now: Timestamp, limit: u32) -> StoreResult<Vec<(Scope, String)>>;
+    fn lock_schedule(sequence: &str) -> StoreResult<Option<ScheduleRow>>;
+    fn save_schedule(row: &ScheduleRow) -> StoreResult<()>;
+    fn delete_schedule(sequence: &str) -> StoreResult<()>;
+    fn live_subjects(funnel: &str, after: Option<Uuid>, limit: u32) -> StoreResult<Vec<Uuid>>;
 });
 
 delegate!(Browse {

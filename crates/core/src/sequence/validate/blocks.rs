@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     ID, LONGEST_WAIT, MOST_DEPTH, MOST_ROUNDS, MOST_VISITS, MOST_WAYS, STEPS, check_email, check_escalate,
-    check_webhook,
+    check_event, check_webhook,
 };
 use crate::calendar::Hours;
 use crate::funnel::validate::is_user_id;
@@ -13,7 +13,7 @@ use crate::sequence::{Action, Branch, Repeat, Sequence, Split, Step, Wait, WaitF
 use crate::violation::{Violations, quoted};
 
 /// What a rule can name of a run.
-const OF_A_RUN: &str = "run has steps[\"id\"].outcome, steps[\"id\"].visits and arm";
+const OF_A_RUN: &str = "run has steps[\"id\"].outcome, steps[\"id\"].visits, variables[\"name\"] and arm";
 
 /// Checks all steps of a sequence.
 pub(super) fn check(sequence: &Sequence, v: &mut Violations) {
@@ -27,7 +27,11 @@ pub(super) fn check(sequence: &Sequence, v: &mut Violations) {
     let too_many = format!("a run could come by {visits} steps; at most {MOST_VISITS} are taken");
     v.require(visits <= MOST_VISITS, "steps", too_many);
     let known = steps.iter().map(|(_, step)| step.id.as_str()).collect();
-    let mut checks = Checks { known, seen: BTreeSet::new() };
+    let calls = steps.iter().filter_map(|(_, step)| match &step.action {
+        Action::CallWebhook(call) => Some(call.variables.keys().map(String::as_str)),
+        _ => None,
+    });
+    let mut checks = Checks { known, variables: calls.flatten().collect(), seen: BTreeSet::new() };
     checks.block("steps", &sequence.steps, 1, v);
 }
 
@@ -58,6 +62,8 @@ fn falls_through(steps: &[Step]) -> bool {
 
 struct Checks<'a> {
     known: BTreeSet<&'a str>,
+    /// Variables that answers give.
+    variables: BTreeSet<&'a str>,
     seen: BTreeSet<&'a str>,
 }
 
@@ -101,6 +107,7 @@ impl<'a> Checks<'a> {
             Action::SendEmail(email) => check_email(email, v),
             Action::CallWebhook(webhook) => check_webhook(webhook, v),
             Action::Escalate(escalate) => check_escalate(escalate, v),
+            Action::EmitEvent(event) => check_event(event, v),
             Action::End => {}
         }
     }
@@ -126,6 +133,10 @@ impl<'a> Checks<'a> {
             match keys[..] {
                 ["steps", id, "outcome" | "visits"] => {
                     v.require(self.known.contains(id), field, format!("there is no step {}", quoted(id)));
+                }
+                ["variables", name] => {
+                    let unknown = format!("no webhook gives a variable {}", quoted(name));
+                    v.require(self.variables.contains(name), field, unknown);
                 }
                 ["arm"] => {}
                 _ => v.add(field, OF_A_RUN),

@@ -51,8 +51,12 @@ fn mail(id: &str) -> Step {
 }
 
 fn call(id: &str) -> Step {
-    let call =
-        CallWebhook { destination: "hook".into(), body: String::new(), unknown: UnknownPolicy::Resend };
+    let call = CallWebhook {
+        destination: "hook".into(),
+        body: String::new(),
+        unknown: UnknownPolicy::Resend,
+        variables: std::collections::BTreeMap::new(),
+    };
     step(id, Action::CallWebhook(call))
 }
 
@@ -60,7 +64,7 @@ fn sequence(steps: Vec<Step>) -> Sequence {
     let trigger = Trigger {
         funnel: "support".into(),
         stage: "asked".into(),
-        on: MarkKind::Stalled,
+        on: MarkKind::Stalled.into(),
         owed_by: OwedBy::Anyone,
     };
     Sequence::new(trigger, steps)

@@ -8,7 +8,10 @@ use super::relay::*;
 #[tokio::test]
 async fn a_well_behaved_relay_takes_the_message_stuffed_and_whole() {
     let (outcome, seen) = attempt(WELL, MESSAGE).await;
-    assert_eq!(outcome, Outcome::Delivered { code: 250, response: "2.0.0 queued".into() });
+    assert_eq!(
+        outcome,
+        Outcome::Delivered { code: 250, response: "2.0.0 queued".into(), answer: String::new() }
+    );
     assert_eq!(seen.message, b"Subject: hi\r\n\r\nhello\r\n..\r\n..dot\r\n.\r\n");
     assert_eq!(
         seen.commands,

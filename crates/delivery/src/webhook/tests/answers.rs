@@ -34,7 +34,8 @@ async fn a_real_receiver_verifies_every_live_secret() {
         outcome = post_to(&client, &url) => outcome,
         ended = server => panic!("the receiver ended: {ended:?}"),
     };
-    assert_eq!(outcome, Outcome::Delivered { code: 200, response: "thanks".into() });
+    let answer = "thanks\r\n".into();
+    assert_eq!(outcome, Outcome::Delivered { code: 200, response: "thanks".into(), answer });
 
     let (headers, body) = told.recv().await.expect("a request");
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
@@ -131,7 +132,10 @@ async fn a_slow_body_is_cut_at_the_deadline_and_the_status_stands() {
     };
     let url = format!("http://127.0.0.1:{port}/hook");
     let (outcome, ()) = tokio::join!(post_to(&client, &url), receiver);
-    assert_eq!(outcome, Outcome::Delivered { code: 200, response: "beginning".into() });
+    assert_eq!(
+        outcome,
+        Outcome::Delivered { code: 200, response: "beginning".into(), answer: "beginning".into() }
+    );
 }
 
 #[tokio::test]

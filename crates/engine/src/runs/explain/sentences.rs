@@ -21,6 +21,9 @@ pub(super) fn of_line(run: &RunRow, line: &RunEvent, delivery: Option<&DeliveryR
         "left_out" => format!("The message of step {step:?} was left out: {detail}."),
         "ended_here" => format!("Step {step:?} ends the run."),
         "completed" => "The sequence is through: nothing more comes.".to_owned(),
+        "learnt" => format!("The answer to step {step:?} gave {detail}."),
+        "paused" => "Somebody holds the run: no step is taken, and nothing is sent.".to_owned(),
+        "resumed" => "Somebody let the run go on.".to_owned(),
         "ended" => format!("The run ended, and nothing more is sent: {detail}."),
         "cancelled" => "Somebody cancelled the run: nothing more is sent.".to_owned(),
         "delivery_created" => match delivery.map(|delivery| delivery.state) {
