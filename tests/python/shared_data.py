@@ -3,8 +3,10 @@
 Each set is imported through the command line into a new database, in file order
 or shuffled with every tenth line sent twice; the funnels are defined over gRPC
 before the import, after it, or half-way; every question of the kinds that are
-covered prints one line. With `--with-sequences`, every stage of every funnel has
-active sequences during the import, and nothing may be sent.
+covered prints one line. A sequence is simulated over the stages of every question
+about stalls, and counted once more from the raw events. With `--with-sequences`,
+every stage of every funnel has active sequences during the import, and nothing may
+be sent.
 
     tests/python/run shared-data target/release/rekindle --with-sequences     everything
     tests/python/run shared-data target/debug/rekindle --quick                one way per set and database
@@ -24,7 +26,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import compare, database, protos, questions, silent_sequences
+from checks import compare, database, protos, questions, silent_sequences, simulate
 from checks.report import Failed, Report, expect
 from checks.service import WORKSPACE, Service
 from checks.wait import until
@@ -117,6 +119,11 @@ def run(api, report, options, way, scratch):
         metrics = api.MetricsServiceStub(service.channel)
         for question in covered:
             report.check(f"{way}{question['id']}", compare.ask, api, metrics, question)
+        simulate.prepare(api, service.channel)
+        for question in covered:
+            if question["kind"] == "stall":
+                name, raw = f"{way}{question['id']} simulated", source / "events.jsonl.gz"
+                report.check(name, simulate.check, service, question, raw)
         if silent:
             report.check(f"{way}sequences sent nothing", silent.verify)
         for question in asked:

@@ -13,6 +13,7 @@ pub mod occasion;
 pub mod program;
 pub mod progress;
 pub mod quiet;
+pub mod simulate;
 pub mod validate;
 pub mod walk;
 

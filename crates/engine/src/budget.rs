@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use rekindle_ports::{StoreError, StoreResult};
+
 tokio::task_local! {
     static DUE: Instant;
 }
@@ -16,4 +18,18 @@ pub async fn within<T>(left: Duration, work: impl Future<Output = T>) -> T {
 /// How long the caller of this still waits; nothing when it did not say.
 pub(crate) fn left() -> Option<Duration> {
     DUE.try_with(|due| due.saturating_duration_since(Instant::now())).ok()
+}
+
+/// When the caller of this no longer waits; nothing when it did not say.
+pub(crate) fn due() -> Option<Instant> {
+    DUE.try_with(|due| *due).ok()
+}
+
+/// Whether somebody still waits for what is read page by page: a database ends statements that
+/// take too long, and knows nothing of what they add up to.
+pub(crate) fn check(due: Option<Instant>) -> StoreResult<()> {
+    if due.is_some_and(|due| due <= Instant::now()) {
+        return Err(StoreError::OutOfTime("the caller no longer waits".into()));
+    }
+    Ok(())
 }

@@ -18,10 +18,12 @@ use crate::resources;
 pub(crate) mod definition;
 mod preview;
 pub(crate) mod programs;
+mod simulate;
 pub(crate) mod stages;
 mod state;
 
 pub use preview::{PreviewData, PreviewedMessage};
+pub use simulate::{Simulated, SimulatedMessage, SimulationAnswer, SimulationQuestion};
 pub use state::Archived;
 
 /// A change of a sequence.

@@ -36,6 +36,8 @@ mod recovery;
 mod resources;
 #[path = "sequences/schedules.rs"]
 mod schedules;
+#[path = "sequences/simulate.rs"]
+mod simulate;
 #[path = "sequences/stages.rs"]
 mod stages;
 #[path = "sequences/stopping.rs"]

@@ -18,6 +18,7 @@ pub mod list;
 pub mod names;
 pub mod output;
 pub mod report;
+pub mod simulate;
 
 use clap::Subcommand;
 
@@ -46,6 +47,8 @@ pub enum Command {
     Import(import::Args),
     /// Ask for figures
     Report(report::Args),
+    /// Run a sequence over stored history, and send nothing
+    Simulate(simulate::Args),
     /// Say why something was sent, or was not
     Explain(explain::Args),
     /// Ask whether a server serves, for container probes
@@ -71,6 +74,7 @@ pub async fn run(command: Command, surroundings: &Surroundings<'_>) -> Result<()
         Command::Delete(args) => delete::run(&args).await,
         Command::Import(args) => import::run(&args).await,
         Command::Report(args) => report::run(&args).await,
+        Command::Simulate(args) => simulate::run(&args, surroundings).await,
         Command::Explain(args) => explain::run(&args).await,
         Command::Healthcheck(args) => healthcheck::run(&args).await,
         Command::Completion(args) => completion::run(&args, surroundings),

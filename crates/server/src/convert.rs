@@ -16,6 +16,7 @@ pub mod question;
 pub mod recovery;
 pub mod run;
 pub mod sequence;
+pub mod simulation;
 pub mod stage;
 mod step;
 pub mod subject;

@@ -195,6 +195,12 @@ REQUESTS = {
     "SequenceService/ResumeSequence": {"name": SEQUENCE},
     "SequenceService/ArchiveSequence": {"name": SEQUENCE},
     "SequenceService/PreviewSequence": {"name": SEQUENCE, "sample": {"customer": {"name": "Ada"}}},
+    "SequenceService/SimulateSequence": {
+        "parent": WORKSPACE,
+        "draft": SEQUENCE_BODY,
+        "period": {"startTime": AT},
+        "sampleCount": 2,
+    },
     "DestinationService/CreateDestination": {
         "parent": WORKSPACE,
         "destinationId": "new",
@@ -237,7 +243,7 @@ REQUESTS = {
 HARMLESS = [
     name
     for name, content in REQUESTS.items()
-    if name.split("/")[1].startswith(("Get", "List", "Query", "Preview", "Ingest", "Stream", "Add"))
+    if name.split("/")[1].startswith(("Get", "List", "Query", "Preview", "Simulate", "Ingest", "Stream", "Add"))
     or content.get("validateOnly")
     or name.endswith(("Attributes", "UpdateWorkspace", "UpdateDestination", "RotateWebhookSecret", "EnableDestination"))
 ]

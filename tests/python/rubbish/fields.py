@@ -70,6 +70,7 @@ ENUMS = {
 TIMES = {
     "FunnelService/CreateFunnel": ["funnel.startsTime"],
     "MetricsService/QueryRecovery": ["period.startTime", "period.endTime", "asOfTime"],
+    "SequenceService/SimulateSequence": ["period.startTime", "period.endTime"],
     "MetricsService/QueryFunnel": ["period.startTime", "period.endTime", "asOfTime"],
     "MetricsService/ListFunnelSubjects": ["period.startTime", "asOfTime", "bucket.startTime", "bucket.endTime"],
     "ConversationService/UpdateConversationAttributes": ["effectiveTime"],

@@ -183,6 +183,15 @@ def attributes(valid):
     nobody = copied(valid[preview])
     nobody.conversation = f"{WORKSPACE}/conversations/nobody"
     yield Case("of a conversation that is not there", preview, nobody, Want("NOT_FOUND", "CONVERSATION_NOT_FOUND"))
+    simulate = "SequenceService/SimulateSequence"
+    for samples in (-1, 11, 2**31 - 1, -(2**31)):
+        yield Case(f"{samples} samples", simulate, changed(valid[simulate], "sampleCount", samples), invalid("sampleCount"))
+    yield Case("nothing to simulate", simulate, changed(valid[simulate], "draft", None), invalid("draft"))
+    for path, value in (("draft.trigger.stage", "nowhere"), ("draft.entryFilter", "event.type =="), ("draft.trigger.on", 0)):
+        asked = changed(valid[simulate], path, value)
+        yield Case(f"{path} = {value!r}", simulate, asked, invalid(path, reason="SEQUENCE_INVALID"))
+    warned = changed(valid[simulate], "draft.trigger.on", 3)
+    yield Case("a simulation on warnings", simulate, warned, invalid("draft.trigger.on", reason="SEQUENCE_INVALID"))
 
 
 def suppressions(valid):

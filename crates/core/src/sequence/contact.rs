@@ -13,6 +13,8 @@ pub const MOST_LIMITS: usize = 5;
 pub const MOST_MESSAGES: u32 = 1_000;
 /// The longest time that a limit counts over, in microseconds: no month is longer.
 pub const LONGEST: i64 = 31 * DAY;
+/// How long a message is worth sending, in microseconds: one that would wait longer is left out.
+pub const WORTH_SENDING: i64 = 5 * DAY;
 
 /// The time that a limit counts over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,11 +4,11 @@ use rekindle_core::Timestamp;
 use rekindle_core::event::Event;
 use rekindle_core::ingest::NewEvent;
 use rekindle_core::mark::MarkKind;
+use rekindle_core::sequence::contact::WORTH_SENDING;
 use rekindle_core::sequence::validate::emitted;
 use rekindle_core::sequence::{
     Action, CallWebhook, Cause, EmitEvent, Escalate, SendEmail, Step, UnknownPolicy,
 };
-use rekindle_core::time::DAY;
 use rekindle_core::value::Properties;
 use rekindle_ports::deliver::TemplateKind;
 use rekindle_ports::ledger::{DeliveryRow, DeliveryState, Message, RunRow};
@@ -20,9 +20,6 @@ use serde_json::json;
 use super::locks::Locked;
 use super::shelf::Shelf;
 use crate::error::EngineResult;
-
-/// How long a message is worth sending.
-const WORTH_SENDING: i64 = 5 * DAY;
 
 /// The delivery of a step; one that cannot be written is failed from the start and says why.
 pub(super) async fn compose(

@@ -80,7 +80,7 @@ impl Engine {
 }
 
 /// Everything that messages are written from.
-struct Desk {
+pub(super) struct Desk {
     sequence: SequenceRow,
     destinations: HashMap<String, DestinationRow>,
     workspace: WorkspaceRow,
@@ -105,6 +105,19 @@ impl Desk {
         let owner =
             locked.conversation(conversation).and_then(|row| row.owner.as_ref().map(|(owner, _)| *owner));
         let run = imagined(tx, &sequence, conversation, customer.or(owner), now).await?;
+        Self::of(tx, deliver, sequence, run, &locked, Some(data), now).await
+    }
+
+    /// A desk for a run that is not real.
+    pub(super) async fn of(
+        tx: &mut dyn Tx,
+        deliver: &dyn Deliver,
+        sequence: SequenceRow,
+        run: RunRow,
+        locked: &Locked,
+        data: Option<&PreviewData>,
+        now: Timestamp,
+    ) -> EngineResult<Self> {
         let mut destinations = HashMap::new();
         for id in sequence.body.each_step().iter().filter_map(|(_, step)| step.action.destination()) {
             if let Some(row) = tx.destination(id).await? {
@@ -117,7 +130,7 @@ impl Desk {
             workspace: tx.workspace().await?,
             workspace_key: tx.scope().workspace,
             revision: head.as_ref().map(|revision| revision.head.revision),
-            context: variables(tx.scope().workspace, deliver, &locked, &run, head.as_ref(), data),
+            context: variables(tx.scope().workspace, deliver, locked, &run, head.as_ref(), data),
             run,
             sequence,
             now,
@@ -162,7 +175,8 @@ impl Desk {
         delays
     }
 
-    fn message(&self, deliver: &dyn Deliver, place: &str, step: &Step) -> PreviewedMessage {
+    /// Writes the message of a step at a path.
+    pub(super) fn message(&self, deliver: &dyn Deliver, place: &str, step: &Step) -> PreviewedMessage {
         let mut preview = PreviewedMessage { step: step.id.clone(), ..PreviewedMessage::default() };
         for (field, source, kind) in templates(&step.action) {
             match deliver.render(source, kind, &self.context) {
@@ -272,7 +286,22 @@ async fn imagined(
         let mut clocks = silence.clocks();
         clocks.find(|(kind, _)| Some(*kind) == trigger.on.silence()).map(|(_, clock)| clock.due_at)
     });
-    Ok(RunRow {
+    let since = open.map_or(now.plus(-HOUR), rekindle_core::fold::Silence::since);
+    // A link of a made-up customer unsubscribes nobody.
+    let customer = customer.unwrap_or(Uuid::nil());
+    Ok(unreal(sequence, conversation, Some(customer), (since, due.unwrap_or(now)), now))
+}
+
+/// A run that never was, of a silence that began and came due at these instants.
+pub(super) fn unreal(
+    sequence: &SequenceRow,
+    conversation: Option<Uuid>,
+    customer: Option<Uuid>,
+    (since, due_at): (Timestamp, Timestamp),
+    now: Timestamp,
+) -> RunRow {
+    let trigger = &sequence.body.trigger;
+    RunRow {
         id: Uuid::nil(),
         sequence: sequence.id.clone(),
         sequence_revision: sequence.revision,
@@ -289,10 +318,9 @@ async fn imagined(
             anchor: String::new(),
         },
         conversation,
-        // A link of a made-up customer unsubscribes nobody.
-        customer: Some(customer.unwrap_or(Uuid::nil())),
-        since: open.map_or(now.plus(-HOUR), rekindle_core::fold::Silence::since),
-        due_at: due.unwrap_or(now),
+        customer,
+        since,
+        due_at,
         noticed_at: now,
         state: RunState::Running,
         end_reason: None,
@@ -304,7 +332,7 @@ async fn imagined(
         paused_at: None,
         created_at: now,
         ended_at: None,
-    })
+    }
 }
 
 /// What the templates see, with a link that unsubscribes nobody.
@@ -314,14 +342,14 @@ fn variables(
     locked: &Locked,
     run: &RunRow,
     latest: Option<&RevisionRow>,
-    data: &PreviewData,
+    data: Option<&PreviewData>,
 ) -> Json {
     let mut context = context(workspace, deliver, locked, (run, None), latest);
     context["unsubscribe_url"] = deliver.unsubscribe_url(workspace, Uuid::nil()).into();
-    if matches!(data, PreviewData::MadeUp | PreviewData::Sample(_)) {
+    if matches!(data, Some(PreviewData::MadeUp | PreviewData::Sample(_))) {
         lay_over(&mut context, &made_up());
     }
-    if let PreviewData::Sample(sample) = data {
+    if let Some(PreviewData::Sample(sample)) = data {
         lay_over(&mut context, sample);
     }
     context

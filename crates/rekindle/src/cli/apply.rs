@@ -14,8 +14,9 @@ mod sequence;
 mod settings;
 mod substitute;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rekindle_proto::v1;
 use serde_json::json;
 use tonic::{Code, Response, Status};
 
@@ -78,6 +79,25 @@ pub async fn run(args: &Args, surroundings: &Surroundings<'_>) -> Result<(), Fai
         }
     }
     print(args, &changes)
+}
+
+/// Reads the one sequence of a definition file, and its id. Other kinds may stand beside it.
+pub(super) fn read_sequence(
+    file: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(String, v1::Sequence), Failure> {
+    let documents = document::read_all(&[file.to_owned()], variable)?;
+    let mut sequences = documents.into_iter().filter_map(|document| match document.definition {
+        Definition::Sequence(sequence) => Some((document.id, sequence)),
+        _ => None,
+    });
+    match (sequences.next(), sequences.next()) {
+        (Some(sequence), None) => Ok(sequence),
+        (None, _) => Err(Failure::Invalid(format!("{}: defines no sequence", file.display()))),
+        (Some(_), Some(_)) => {
+            Err(Failure::Invalid(format!("{}: defines more than one sequence", file.display())))
+        }
+    }
 }
 
 impl Applying<'_> {

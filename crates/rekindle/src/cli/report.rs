@@ -162,7 +162,8 @@ fn time(flag: &str, text: Option<&str>, zone: &TimeZone) -> Result<Option<pbjson
     .transpose()
 }
 
-fn period(
+/// A period from two flags; nothing when neither says anything.
+pub(super) fn period(
     from_flag: &str,
     from: Option<&str>,
     until_flag: &str,

@@ -1,9 +1,9 @@
-//! Recovery sequences: drafts, verbs, previews.
+//! Recovery sequences: drafts, verbs, previews, simulations.
 
 use rekindle_core::sequence::Sequence;
 use rekindle_core::violation::{Violation, Violations};
 use rekindle_engine::Creation;
-use rekindle_engine::sequences::SequenceChange;
+use rekindle_engine::sequences::{SequenceChange, Simulated, SimulationQuestion};
 use rekindle_proto::v1;
 use rekindle_proto::v1::ErrorReason;
 use rekindle_proto::v1::sequence_service_server::SequenceService;
@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use super::{Desk, answer, read_request_id};
 use crate::convert::preview::{data, to_previewed};
 use crate::convert::sequence::{sequence, to_definition, to_sequence};
+use crate::convert::simulation;
 use crate::mask::{Mask, take};
 use crate::name::{Collection, parse_user_id, parse_workspace};
 use crate::page::paged;
@@ -167,6 +168,28 @@ impl Sequences {
         let messages = self.0.engine.preview_sequence(scope, &id, data).await?;
         Ok(v1::PreviewSequenceResponse { messages: messages.into_iter().map(to_previewed).collect() })
     }
+
+    async fn simulate(
+        &self,
+        request: v1::SimulateSequenceRequest,
+    ) -> Result<v1::SimulateSequenceResponse, ApiError> {
+        let mut v = Violations::new();
+        let bounds = simulation::bounds(&request, &mut v);
+        let (scope, simulated, (period, samples)) = (
+            parse_workspace(&request.parent, "parent"),
+            simulated(request.simulated.as_ref()),
+            v.into_result(bounds).map_err(ApiError::fields),
+        )
+            .together()?;
+        let field = match &simulated {
+            Simulated::Draft { .. } => "draft",
+            Simulated::Stored(_) => "sequence",
+        };
+        let question = SimulationQuestion { simulated, period, samples };
+        let answer = self.0.engine.simulate_sequence(scope, question).await;
+        let answer = answer.map_err(ApiError::from).map_err(under(field, &["period"]))?;
+        Ok(simulation::to_answer(&period, answer))
+    }
 }
 
 #[tonic::async_trait]
@@ -240,14 +263,42 @@ impl SequenceService for Sequences {
     ) -> Result<Response<v1::PreviewSequenceResponse>, Status> {
         answer(request, |request| self.preview(request)).await
     }
+
+    async fn simulate_sequence(
+        &self,
+        request: Request<v1::SimulateSequenceRequest>,
+    ) -> Result<Response<v1::SimulateSequenceResponse>, Status> {
+        answer(request, |request| self.simulate(request)).await
+    }
 }
 
 /// Reads a definition in the request's field `sequence`.
 fn definition(message: Option<&v1::Sequence>, id: &str) -> Result<Sequence, ApiError> {
     let message = message.ok_or_else(|| ApiError::field("sequence", "is required"))?;
+    definition_in("sequence", message, id)
+}
+
+/// Reads a definition in a field of the request.
+fn definition_in(field: &str, message: &v1::Sequence, id: &str) -> Result<Sequence, ApiError> {
     let invalid =
         |violations: Vec<Violation>| ApiError::Invalid { reason: ErrorReason::SequenceInvalid, violations };
-    sequence(message, id).map_err(invalid).map_err(under("sequence", &[]))
+    sequence(message, id).map_err(invalid).map_err(under(field, &[]))
+}
+
+/// Reads which sequence to simulate.
+fn simulated(message: Option<&v1::simulate_sequence_request::Simulated>) -> Result<Simulated, ApiError> {
+    use v1::simulate_sequence_request::Simulated as Which;
+    match message {
+        None => Err(ApiError::field("draft", "is required, unless `sequence` names one")),
+        Some(Which::Sequence(name)) => {
+            Collection::Sequences.parse(name, "sequence").map(|(_, id)| Simulated::Stored(id))
+        }
+        Some(Which::Draft(draft)) => {
+            let id = Collection::Sequences.parse_optional(&draft.name, "draft.name")?.unwrap_or_default();
+            let body = Box::new(definition_in("draft", draft, &id)?);
+            Ok(Simulated::Draft { id, body })
+        }
+    }
 }
 
 /// The present definition with the fields of the change that the mask covers.
