@@ -78,16 +78,7 @@ pub async fn webhook_step(channel: &Channel, url: &str) -> Fallible<v1::Step> {
         allow_http: true,
         ..Default::default()
     };
-    let destination =
-        v1::Destination { kind: Some(v1::destination::Kind::Webhook(webhook)), ..Default::default() };
-    DestinationServiceClient::new(channel.clone())
-        .create_destination(v1::CreateDestinationRequest {
-            parent: WORKSPACE.into(),
-            destination_id: "hook".into(),
-            destination: Some(destination),
-            ..Default::default()
-        })
-        .await?;
+    create_destination(channel, "hook", v1::destination::Kind::Webhook(webhook)).await?;
     let call =
         v1::CallWebhook { destination: format!("{WORKSPACE}/destinations/hook"), ..Default::default() };
     Ok(v1::Step {
@@ -95,6 +86,48 @@ pub async fn webhook_step(channel: &Channel, url: &str) -> Fallible<v1::Step> {
         action: Some(v1::step::Action::CallWebhook(call)),
         ..Default::default()
     })
+}
+
+/// Steps that wait for an hour and then write one mail or another: which, a rule about the customer
+/// says. Mails go to a server on a port of the loopback, which is defined as a destination.
+pub async fn mail_steps(channel: &Channel, port: u16) -> Fallible<Vec<v1::Step>> {
+    let smtp = v1::SmtpDestination {
+        host: "127.0.0.1".into(),
+        port: port.into(),
+        tls: v1::SmtpTls::PlaintextLoopback.into(),
+        sender: Some(v1::Mailbox { display_name: "Shop".into(), address: "shop@example.invalid".into() }),
+        ..Default::default()
+    };
+    create_destination(channel, "relay", v1::destination::Kind::Smtp(smtp)).await?;
+    let gold = v1::branch::Case { when: r#"customer.tier == "gold""#.into(), steps: vec![mail_step("gold")] };
+    let branch = v1::Branch { cases: vec![gold], otherwise: vec![mail_step("plain")] };
+    let branch = v1::Step {
+        id: "branch".into(),
+        action: Some(v1::step::Action::Branch(branch)),
+        ..Default::default()
+    };
+    Ok(vec![wait_step(), branch])
+}
+
+fn mail_step(id: &str) -> v1::Step {
+    let mail = v1::SendEmail {
+        destination: format!("{WORKSPACE}/destinations/relay"),
+        subject: "Are you still there?".into(),
+        text: "Dear {{ customer.id }}, shall we go on with your request?".into(),
+        ..Default::default()
+    };
+    v1::Step { id: id.into(), action: Some(v1::step::Action::SendEmail(mail)), ..Default::default() }
+}
+
+async fn create_destination(channel: &Channel, id: &str, kind: v1::destination::Kind) -> Fallible<()> {
+    let request = v1::CreateDestinationRequest {
+        parent: WORKSPACE.into(),
+        destination_id: id.into(),
+        destination: Some(v1::Destination { kind: Some(kind), ..Default::default() }),
+        ..Default::default()
+    };
+    DestinationServiceClient::new(channel.clone()).create_destination(request).await?;
+    Ok(())
 }
 
 async fn create_funnel(channel: &Channel, id: &str, funnel: v1::Funnel) -> Fallible<()> {

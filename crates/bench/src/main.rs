@@ -71,6 +71,12 @@ enum Row {
     Customer,
     /// Many stalls at one instant
     Stalls,
+    /// Runs that go from a wait by a branch to a queued send
+    Steps,
+    /// A hundred thousand runs that wake at one instant
+    Waking,
+    /// Claims beside five million ended runs
+    Ended,
     /// A question about a million journeys
     Query,
     /// Webhooks delivered
@@ -137,6 +143,9 @@ async fn measure(bench: &Bench, row: Row) -> Fallible<Vec<Line>> {
         Row::Unary => rows::unary::rate(bench).await,
         Row::Customer => rows::customer::rate(bench).await,
         Row::Stalls => rows::stalls::time(bench).await,
+        Row::Steps => rows::steps::rate(bench).await,
+        Row::Waking => rows::waking::lateness(bench).await,
+        Row::Ended => rows::ended::growth(bench).await,
         Row::Query => rows::query::time(bench).await,
         Row::Webhooks => rows::webhooks::rate(bench).await,
         Row::Large => rows::large::rate(bench).await,

@@ -8,8 +8,10 @@ use sea_orm::sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use crate::Fallible;
 
 /// Tables that hold rows of subjects.
-const TABLES: [&str; 8] =
-    ["identities", "customers", "conversations", "events", "journeys", "attempts", "silences", "timers"];
+const TABLES: &[&str] =
+    &["identities", "customers", "conversations", "events", "journeys", "attempts", "silences", "timers"];
+/// Tables that hold what was noticed of them, and what is being done.
+const LEDGER: &[&str] = &["marks", "runs", "run_events"];
 /// Texts that name no subject and no event.
 const KEPT: [&str; 5] = ["funnel", "kind", "attributes", "body", "lease_owner"];
 
@@ -20,23 +22,45 @@ pub enum Copied {
     Everything,
     /// Everything but its events.
     WithoutEvents,
+    /// Everything but its events, and beside it its marks, and its runs with their ledgers.
+    WithRuns,
+}
+
+impl Copied {
+    fn tables(self) -> impl Iterator<Item = &'static str> {
+        let ledger = if self == Self::WithRuns { LEDGER } else { &[] };
+        let tables = TABLES.iter().chain(ledger).copied();
+        tables.filter(move |table| *table != "events" || self == Self::Everything)
+    }
 }
 
 /// Copies every conversation `times` times. Their names begin with `c` or `p`, `prefix` and `0`.
 pub async fn multiply(pool: &PgPool, prefix: char, times: u32, copied: Copied) -> Fallible<()> {
-    for table in TABLES {
-        if times > 0 && (table != "events" || copied == Copied::Everything) {
-            let sql = copy(pool, table, prefix, times).await?;
-            pool.execute(AssertSqlSafe(sql)).await?;
-        }
+    for table in copied.tables() {
+        copy(pool, table, prefix, times, "TRUE").await?;
     }
-    // What was loaded must not be cleaned up while it is measured.
+    settle(pool).await
+}
+
+/// Copies every run that is over `times` times, and nothing else of its conversation. What started
+/// them has names as in [`multiply`].
+pub async fn multiply_ended(pool: &PgPool, prefix: char, times: u32) -> Fallible<()> {
+    copy(pool, "runs", prefix, times, "t.state <> 1").await?;
+    settle(pool).await
+}
+
+/// What was loaded must not be cleaned up while it is measured.
+async fn settle(pool: &PgPool) -> Fallible<()> {
     pool.execute("VACUUM (ANALYZE)").await?;
     pool.execute("CHECKPOINT").await?;
     Ok(())
 }
 
-async fn copy(pool: &PgPool, table: &str, prefix: char, times: u32) -> Fallible<String> {
+/// Copies those rows of a table, called `t`, of which `which` is true.
+async fn copy(pool: &PgPool, table: &str, prefix: char, times: u32, which: &str) -> Fallible<()> {
+    if times == 0 {
+        return Ok(());
+    }
     let columns = format!(
         "SELECT column_name::text, data_type::text FROM information_schema.columns \
          WHERE table_name = '{table}' AND table_schema = 'public' ORDER BY ordinal_position"
@@ -54,9 +78,11 @@ async fn copy(pool: &PgPool, table: &str, prefix: char, times: u32) -> Fallible<
         });
         names.push(name);
     }
-    Ok(format!(
-        "INSERT INTO {table} ({}) SELECT {} FROM {table} t CROSS JOIN generate_series(1, {times}) n",
+    let sql = format!(
+        "INSERT INTO {table} ({}) SELECT {} FROM {table} t CROSS JOIN generate_series(1, {times}) n WHERE {which}",
         names.join(", "),
         picks.join(", ")
-    ))
+    );
+    pool.execute(AssertSqlSafe(sql)).await?;
+    Ok(())
 }

@@ -22,6 +22,20 @@ pub struct Program {
 impl Program {
     /// Starts the program on a database, which it migrates, on ports of its own choice.
     pub fn start(program: &Path, database_url: &str, receiver: Option<u16>) -> Fallible<Self> {
+        let Some(port) = receiver else {
+            return Self::start_with(program, database_url, &[]);
+        };
+        let ports = format!("[{port}]");
+        let settings = [
+            ("REKINDLE__DELIVERY__ALLOW_NETWORKS", r#"["127.0.0.0/8"]"#),
+            ("REKINDLE__DELIVERY__ALLOW_PORTS", ports.as_str()),
+            ("REKINDLE__DELIVERY__ALLOW_HTTP", "true"),
+        ];
+        Self::start_with(program, database_url, &settings)
+    }
+
+    /// The same with settings of its own.
+    pub fn start_with(program: &Path, database_url: &str, settings: &[(&str, &str)]) -> Fallible<Self> {
         let mut command = Command::new(program);
         command
             .arg("serve")
@@ -30,15 +44,10 @@ impl Program {
             .env("REKINDLE__DATABASE__MIGRATE", "true")
             .env("REKINDLE__SERVER__LISTEN", "127.0.0.1:0")
             .env("REKINDLE__HTTP__LISTEN", "127.0.0.1:0")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        if let Some(port) = receiver {
-            command
-                .env("REKINDLE__DELIVERY__ALLOW_NETWORKS", r#"["127.0.0.0/8"]"#)
-                .env("REKINDLE__DELIVERY__ALLOW_PORTS", format!("[{port}]"))
-                .env("REKINDLE__DELIVERY__ALLOW_HTTP", "true");
-        }
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         let stderr = child.stderr.take().ok_or("the program has no stderr")?;
         let (lines, heard) = mpsc::channel();

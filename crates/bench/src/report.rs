@@ -40,6 +40,19 @@ impl Line {
         }
     }
 
+    /// Times in seconds: ours is to be at most `most` times the baseline's.
+    pub fn growth(what: String, baseline: f64, ours: f64, most: f64) -> Self {
+        let ratio = ours / baseline;
+        Self {
+            what,
+            baseline: format!("{:.1} ms", baseline * 1e3),
+            ours: format!("{:.1} ms", ours * 1e3),
+            ratio: Some(ratio),
+            goal: format!("at most {most}"),
+            met: ratio <= most,
+        }
+    }
+
     /// A figure that is to stay below a limit.
     pub fn limit(what: String, ours: f64, limit: f64, unit: &str) -> Self {
         Self {
@@ -89,6 +102,8 @@ mod tests {
         assert!(!Line::rates(String::new(), 100.0, 19.0, 0.2).met);
         assert!(Line::times(String::new(), 0.6, 1.0, 0.6).met);
         assert!(!Line::times(String::new(), 0.6, 1.1, 0.6).met);
+        assert!(Line::growth(String::new(), 1.0, 1.5, 1.5).met);
+        assert!(!Line::growth(String::new(), 1.0, 1.6, 1.5).met);
         assert!(!Line::limit(String::new(), 40.0, 40.0, "MB").met);
     }
 

@@ -8,12 +8,16 @@ use crate::program::Program;
 use crate::workload::Workload;
 
 pub mod customer;
+pub mod ended;
 pub mod ingest;
 pub mod large;
 mod loaded;
 pub mod query;
 pub mod stalls;
+pub mod steps;
 pub mod unary;
+mod waiting;
+pub mod waking;
 pub mod webhooks;
 
 /// What every row is given.
