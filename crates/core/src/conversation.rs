@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::episode::{EpisodeClock, EpisodeStep};
-use crate::event::{Author, Event, OrderKey};
+use crate::event::{Author, CSAT_ANSWER, Event, OrderKey};
 use crate::funnel::{EpisodeRules, OwedBy};
 use crate::time::Timestamp;
 use crate::turn::Turn;
@@ -103,8 +103,8 @@ impl Episode {
             }
             "transfer" => self.transfers += 1,
             "resolution" => self.note_resolution(event),
-            "csat_answer" => self.csat = score(event).or(self.csat),
-            "ces_answer" => self.ces = score(event).or(self.ces),
+            CSAT_ANSWER => self.csat = event.score().or(self.csat),
+            "ces_answer" => self.ces = event.score().or(self.ces),
             _ => {}
         }
     }
@@ -135,12 +135,5 @@ impl Episode {
             _ => "full".into(),
         };
         self.confirmed = event.properties.get("confirmed") == Some(&Value::Bool(true));
-    }
-}
-
-fn score(event: &Event) -> Option<f64> {
-    match event.properties.get("score") {
-        Some(Value::Number(score)) => Some(*score),
-        _ => None,
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::time::{MINUTE, Timestamp};
-use crate::value::Properties;
+use crate::value::{Properties, Value};
 
 /// How far ahead of its receipt an event may be stamped before the receipt time counts instead.
 pub const FUTURE_TOLERANCE: i64 = 5 * MINUTE;
@@ -51,6 +51,8 @@ impl Author {
 pub const CONVERSATION_UPDATED: &str = "conversation_updated";
 /// Type of the event that carries new customer attributes.
 pub const CUSTOMER_UPDATED: &str = "customer_updated";
+/// Type of the event that carries an answer to how satisfied the customer is.
+pub const CSAT_ANSWER: &str = "csat_answer";
 /// Types with this prefix are ours and enter no fold.
 pub const RESERVED_PREFIX: &str = "rekindle.";
 
@@ -101,6 +103,14 @@ impl Event {
     /// Whether it is a message that can change whose turn it is.
     pub fn is_public_message(&self) -> bool {
         self.public && !self.automated && matches!(self.kind.as_str(), "customer_message" | "agent_message")
+    }
+
+    /// The score that an answer gives, if it gives one.
+    pub fn score(&self) -> Option<f64> {
+        match self.properties.get("score") {
+            Some(Value::Number(score)) => Some(*score),
+            _ => None,
+        }
     }
 
     /// Whether the customer came back: something the customer did, not a machine.

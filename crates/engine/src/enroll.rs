@@ -8,7 +8,7 @@ use rekindle_core::event::Event;
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::funnel::compile::facts;
 use rekindle_core::predicate::{self, Facts};
-use rekindle_core::sequence::arm::{Arm, Chance};
+use rekindle_core::sequence::arm::{Arm, Chance, Holdouts};
 use rekindle_core::sequence::{Origin, Progress, ReentryPer, ReentryRule};
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{EndReason, RunEvent, RunRow, RunState};
@@ -71,7 +71,9 @@ pub(crate) async fn start(
     candidates: &[Candidate<'_>],
     now: Timestamp,
 ) -> EngineResult<Vec<Uuid>> {
-    let runs: Vec<RunRow> = candidates.iter().map(|candidate| run_of(inner, candidate, now)).collect();
+    let held_out = if candidates.is_empty() { 0 } else { tx.workspace().await?.body.holdout };
+    let runs: Vec<RunRow> =
+        candidates.iter().map(|candidate| run_of(inner, candidate, held_out, now)).collect();
     let new = tx.insert_runs(&runs).await?;
     let known: HashSet<Uuid> = new.iter().copied().collect();
     let lines: Vec<RunEvent> = runs
@@ -179,13 +181,16 @@ impl Candidate<'_> {
     }
 }
 
-fn run_of(inner: &Inner, candidate: &Candidate<'_>, now: Timestamp) -> RunRow {
+/// The run of a candidate in a workspace that holds so many of 10,000 out.
+fn run_of(inner: &Inner, candidate: &Candidate<'_>, held_out: u16, now: Timestamp) -> RunRow {
     let Candidate { sequence, origin, conversation, customer, since, due_at, owed_by, .. } = candidate;
     let chance = Chance {
         key: &inner.experiment_key,
         experiment: &sequence.id,
         subject: customer.unwrap_or(origin.subject),
     };
+    let holdouts = Holdouts::of(&sequence.body, held_out);
+    let held_share = (holdouts.workspace > 0).then(|| holdouts.share());
     let starts = candidate.skipped.is_none();
     RunRow {
         id: inner.minter.mint(),
@@ -200,9 +205,13 @@ fn run_of(inner: &Inner, candidate: &Candidate<'_>, now: Timestamp) -> RunRow {
         state: if starts { RunState::Running } else { RunState::Skipped },
         end_reason: candidate.skipped,
         owed_by: *owed_by,
-        arm: chance.arm(sequence.body.holdout),
+        arm: chance.arm_of(holdouts),
         step: 0,
-        progress: Progress { outlasts_return: sequence.body.outlasts_return, ..Progress::default() },
+        progress: Progress {
+            outlasts_return: sequence.body.outlasts_return,
+            held_share,
+            ..Progress::default()
+        },
         next_at: starts.then_some(candidate.begins_at),
         paused_at: None,
         created_at: now,

@@ -6,6 +6,7 @@ use rekindle_core::calendar::{Calendar, CalendarSpec, zone_named};
 use rekindle_core::funnel::validate::is_user_id;
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::contact;
+use rekindle_core::sequence::validate::MOST_HELD_OUT;
 use rekindle_core::violation::Violations;
 use rekindle_ports::ledger::Message;
 use rekindle_ports::resources::{MailboxSpec, WorkspaceBody, WorkspaceRow};
@@ -102,6 +103,7 @@ fn check(body: &WorkspaceBody, deliver: &dyn Deliver, v: &mut Violations) {
         });
     }
     contact::validate(&body.contact_limits, v);
+    v.require(body.holdout <= MOST_HELD_OUT, "holdout", "takes a share of at most 0.5");
     let plain = MailboxSpec { name: String::new(), address: "somebody@rekindle.invalid".into() };
     let sender = body.sender.as_ref();
     if let Err(error) = sender.map_or(Ok(()), |sender| deliver.check_message(&probe(sender, None, ""))) {

@@ -16,6 +16,8 @@ mod creates;
 mod definitions;
 #[path = "sequences/explain.rs"]
 mod explain;
+#[path = "sequences/holdout.rs"]
+mod holdout;
 #[path = "sequences/house.rs"]
 mod house;
 #[path = "sequences/late.rs"]

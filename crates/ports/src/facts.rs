@@ -31,6 +31,8 @@ pub struct RunFact {
     pub customer: Option<Uuid>,
     /// Conversation or customer.
     pub subject: Uuid,
+    /// The conversation it is about, if it is about one.
+    pub conversation: Option<Uuid>,
     /// What it remembers of its way.
     pub progress: Progress,
     /// When its first message was delivered, or would have been.
@@ -41,6 +43,19 @@ pub struct RunFact {
     pub is_running: bool,
     /// Whether a late event took the silence back, and none took its place.
     pub is_void: bool,
+}
+
+/// A message that was delivered to a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchFact {
+    /// The customer, or the conversation, whichever was asked for.
+    pub subject: Uuid,
+    /// When it was delivered.
+    pub at: Timestamp,
+    /// Sequence whose message it was.
+    pub sequence: String,
+    /// Id of the step that sent it.
+    pub step: String,
 }
 
 /// Which rows.

@@ -185,6 +185,8 @@ pub struct WorkspaceBody {
     pub unsubscribe_mailto: String,
     /// How often a customer may be written to, over all sequences.
     pub contact_limits: Vec<ContactLimit>,
+    /// Customers of ten thousand who are held out of every marketing sequence.
+    pub holdout: u16,
 }
 
 impl Default for WorkspaceBody {
@@ -197,6 +199,7 @@ impl Default for WorkspaceBody {
             reply_to: None,
             unsubscribe_mailto: String::new(),
             contact_limits: Vec::new(),
+            holdout: 0,
         }
     }
 }

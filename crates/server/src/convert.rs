@@ -16,6 +16,7 @@ pub mod question;
 pub mod recovery;
 pub mod run;
 pub mod sequence;
+pub mod share;
 pub mod simulation;
 pub mod stage;
 mod step;

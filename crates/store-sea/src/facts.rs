@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use async_trait::async_trait;
 use rekindle_core::Timestamp;
-use rekindle_core::event::OrderKey;
+use rekindle_core::event::{Event, OrderKey};
 use rekindle_core::fold::Journey;
 use rekindle_core::fold::attempt::Entry;
 use rekindle_core::fold::passage::{Passages, Standing};
@@ -13,7 +13,7 @@ use rekindle_core::fold::silence::EndedBy;
 use rekindle_core::funnel::{Property, PropertyScope};
 use rekindle_core::value::Value;
 use rekindle_ports::StoreResult;
-use rekindle_ports::facts::{AttemptFact, FactQuery, Reading, RunFact, SilenceFact, StandingFact};
+use rekindle_ports::facts::{AttemptFact, FactQuery, Reading, RunFact, SilenceFact, StandingFact, TouchFact};
 use rekindle_ports::rows::NameKind;
 use rekindle_ports::store::Facts;
 use sea_orm::{DatabaseBackend, QueryResult};
@@ -26,7 +26,9 @@ use crate::sql::Source;
 use crate::store::{SeaTx, get, get_json};
 use crate::subjects::{instant, keys};
 
+mod answers;
 mod runs;
+mod touches;
 
 #[async_trait]
 impl Facts for SeaTx {
@@ -136,6 +138,26 @@ impl Facts for SeaTx {
         until: Option<Timestamp>,
     ) -> StoreResult<Vec<RunFact>> {
         self.read_run_facts(sequence, from, until).await
+    }
+
+    async fn csat_answers(
+        &mut self,
+        kind: NameKind,
+        subjects: &[Uuid],
+        after: Timestamp,
+        by: Timestamp,
+    ) -> StoreResult<Vec<(Uuid, Event)>> {
+        self.read_csat_answers(kind, subjects, after, by).await
+    }
+
+    async fn touches(
+        &mut self,
+        kind: NameKind,
+        subjects: &[Uuid],
+        from: Timestamp,
+        before: Timestamp,
+    ) -> StoreResult<Vec<TouchFact>> {
+        self.read_touches(kind, subjects, from, before).await
     }
 
     async fn names(&mut self, kind: NameKind, wanted: &[Uuid]) -> StoreResult<HashMap<Uuid, String>> {

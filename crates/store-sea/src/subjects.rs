@@ -288,7 +288,7 @@ impl SeaTx {
     }
 
     /// Conversations of customers, each with its owner.
-    async fn owned_by(&self, customers: &[Uuid]) -> StoreResult<HashMap<Uuid, Uuid>> {
+    pub(crate) async fn owned_by(&self, customers: &[Uuid]) -> StoreResult<HashMap<Uuid, Uuid>> {
         let Source { select, values } = self.source(&[("owner", Kind::Uuid)], &keys(customers), 1);
         let owned = Probe { columns: "key, owner", table: "conversations", by: &["owner"], and: "" };
         self.owners(&self.probe(&owned, &select), values).await
@@ -314,7 +314,8 @@ impl SeaTx {
         self.subject_events(&self.probe(&events, &select), values).await
     }
 
-    async fn subject_events(
+    /// Events of a query that says whose each is, as `subject`, in the order of their streams.
+    pub(crate) async fn subject_events(
         &self,
         sql: &str,
         values: Vec<sea_orm::Value>,
@@ -328,7 +329,7 @@ impl SeaTx {
 }
 
 /// The order of a stream, over the streams of a batch; ids order by their bytes.
-fn in_order(a: &Event, b: &Event) -> Ordering {
+pub(crate) fn in_order(a: &Event, b: &Event) -> Ordering {
     let place = |event: &Event| (event.effective_at, event.sequence);
     place(a).cmp(&place(b)).then_with(|| a.id.cmp(&b.id))
 }

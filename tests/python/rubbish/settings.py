@@ -109,6 +109,8 @@ def settings(valid, calendar):
             changed(good, "workspace.sender.displayName", text),
             Below("workspace.sender"),
         )
+    for share in (0.51, -0.1, 0.00001, float("nan"), float("inf")):
+        yield wrong(good, method, "workspace.holdout", share)
     yield Case("no workspace", method, changed(good, "workspace", None), invalid("workspace"))
     for paths in (["name"], ["etag"], ["calendars.office"], ["x" * 100_000]):
         masked = copied(good)

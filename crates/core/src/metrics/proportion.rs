@@ -28,6 +28,18 @@ pub struct Difference {
     pub p_value: Option<f64>,
 }
 
+impl Difference {
+    /// Whether the first share is the larger one, wherever in the interval the difference lies.
+    pub fn is_more(&self) -> bool {
+        self.interval.low > 0.0
+    }
+
+    /// Whether the first share is the smaller one, wherever in the interval the difference lies.
+    pub fn is_less(&self) -> bool {
+        self.interval.high < 0.0
+    }
+}
+
 /// Wilson's score interval of a share; nothing of nothing.
 ///
 /// Wilson 1927, without continuity correction (`semantics.md` M18).

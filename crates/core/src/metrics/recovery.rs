@@ -14,6 +14,13 @@ use crate::fold::silence::EndedBy;
 use crate::sequence::arm::{Arm, PARTS};
 use crate::time::Timestamp;
 
+pub mod credit;
+pub mod verdict;
+
+/// A CSAT answer of this score or a better one is satisfied: the upper two of five
+/// (`semantics.md` M14).
+pub const SATISFIED: f64 = 4.0;
+
 /// A run as figures see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecoveryFact {
@@ -21,7 +28,7 @@ pub struct RecoveryFact {
     pub assigned: Uuid,
     /// Treated or held out.
     pub arm: Arm,
-    /// Parts of 10,000 that its revision holds out.
+    /// Parts of 10,000 that were held out when it was assigned.
     pub holdout: u16,
     /// Ways it took at splits: step and variant.
     pub ways: Vec<(String, String)>,
@@ -37,6 +44,24 @@ pub struct RecoveryFact {
     pub unsubscribed_at: Option<Timestamp>,
     /// When the customer complained, if they did.
     pub complained_at: Option<Timestamp>,
+    /// CSAT answers of its conversation, or of its customer, in the order of their events: when,
+    /// and the score.
+    pub answers: Vec<(Timestamp, f64)>,
+}
+
+impl RecoveryFact {
+    /// When it was recovered, if it was by `as_of`: the customer came back, or the journey entered
+    /// the next stage, after the first message and within the window.
+    pub fn recovered_at(&self, window: i64, as_of: Timestamp) -> Option<Timestamp> {
+        let (at, by) = self.ended?;
+        let moved = matches!(by, EndedBy::CustomerReturned | EndedBy::Advanced);
+        (!self.is_void && moved && self.is_in_time(at, window, as_of)).then_some(at)
+    }
+
+    /// Whether an instant lies after the first message, within the window, and is not to come.
+    fn is_in_time(&self, at: Timestamp, window: i64, as_of: Timestamp) -> bool {
+        self.reached_at.is_some_and(|from| at > from && at.since(from) <= window && at <= as_of)
+    }
 }
 
 /// Counts of an arm, or of a variant in an arm.
@@ -59,6 +84,10 @@ pub struct Counts {
     pub voided: i64,
     /// Runs that may still be recovered: their window is open.
     pub open: i64,
+    /// Those with a CSAT answer after the first message and within the window.
+    pub rated: i64,
+    /// Those of them whose last such answer was satisfied.
+    pub satisfied: i64,
 }
 
 impl Counts {
@@ -72,18 +101,18 @@ impl Counts {
             self.voided += 1;
             return;
         }
-        let within = |at: Timestamp| {
-            fact.reached_at.is_some_and(|from| at > from && at.since(from) <= window && at <= as_of)
-        };
+        let within = |at: Timestamp| fact.is_in_time(at, window, as_of);
         let ended = fact.ended.filter(|(at, _)| *at <= as_of);
         let returned = matches!(ended, Some((_, EndedBy::CustomerReturned)));
-        let moved = matches!(ended, Some((_, EndedBy::CustomerReturned | EndedBy::Advanced)));
         self.eligible += 1;
         self.reached += i64::from(fact.reached_at.is_some_and(|at| at <= as_of));
         self.returned += i64::from(returned);
-        self.recovered += i64::from(moved && ended.is_some_and(|(at, _)| within(at)));
+        self.recovered += i64::from(fact.recovered_at(window, as_of).is_some());
         self.unsubscribed += i64::from(fact.unsubscribed_at.is_some_and(within));
         self.complained += i64::from(fact.complained_at.is_some_and(within));
+        let answer = fact.answers.iter().rfind(|(at, _)| within(*at));
+        self.rated += i64::from(answer.is_some());
+        self.satisfied += i64::from(answer.is_some_and(|(_, score)| *score >= SATISFIED));
         let can_be = match fact.reached_at {
             Some(from) => as_of.since(from) <= window,
             None => fact.is_running,
@@ -115,6 +144,13 @@ impl Comparison {
     /// Share of the treated that unsubscribed less that of those held out: a guard rail.
     pub fn unsubscribed(&self) -> Option<Difference> {
         let share = |counts: &Counts| Ratio { numerator: counts.unsubscribed, denominator: counts.eligible };
+        difference(share(&self.treated), share(&self.held_out))
+    }
+
+    /// Share of the rated that are satisfied, of the treated less that of those held out: a guard
+    /// rail; nothing where nobody of an arm is rated.
+    pub fn satisfied(&self) -> Option<Difference> {
+        let share = |counts: &Counts| Ratio { numerator: counts.satisfied, denominator: counts.rated };
         difference(share(&self.treated), share(&self.held_out))
     }
 
@@ -210,6 +246,7 @@ mod tests {
             is_void: false,
             unsubscribed_at: None,
             complained_at: None,
+            answers: Vec::new(),
         }
     }
 
@@ -231,6 +268,30 @@ mod tests {
         assert_eq!(counts(&ended(18, EndedBy::CustomerReturned)).returned, 1);
         let unsent = RecoveryFact { reached_at: None, ..ended(11, EndedBy::CustomerReturned) };
         assert_eq!((counts(&unsent).recovered, counts(&unsent).returned, counts(&unsent).reached), (0, 1, 0));
+    }
+
+    #[test]
+    fn the_last_answer_in_time_says_whether_a_customer_is_satisfied() {
+        let answered = |answers: &[(i64, f64)]| {
+            let answers = answers.iter().map(|(days, score)| (Timestamp(days * DAY), *score)).collect();
+            let found = counts(&RecoveryFact { answers, ..fact(1, Arm::Treated) });
+            (found.rated, found.satisfied)
+        };
+        assert_eq!(answered(&[]), (0, 0));
+        // The first message went on day 10, and the window ends with day 17.
+        assert_eq!([9, 10, 11, 17, 18].map(|day| answered(&[(day, 5.0)]).0), [0, 0, 1, 1, 0]);
+        assert_eq!(
+            [3.0, 3.9, 4.0, 5.0].map(|score| answered(&[(11, score)])),
+            [(1, 0), (1, 0), (1, 1), (1, 1)]
+        );
+        assert_eq!(answered(&[(11, 5.0), (12, 1.0)]), (1, 0));
+        assert_eq!(answered(&[(11, 1.0), (11, 5.0), (20, 1.0)]), (1, 1));
+        let unsent = RecoveryFact {
+            answers: vec![(Timestamp(11 * DAY), 5.0)],
+            reached_at: None,
+            ..fact(1, Arm::Treated)
+        };
+        assert_eq!(counts(&unsent).rated, 0);
     }
 
     #[test]

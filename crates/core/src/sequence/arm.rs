@@ -7,9 +7,12 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::walk::Draw;
+use super::{MessageClass, Sequence};
 
 /// Parts that a hash is divided into.
 pub const PARTS: u32 = 10_000;
+/// What the experiment of a workspace as a whole is called; no sequence can be called so.
+pub const WORKSPACE: &str = "*";
 
 /// What a customer is to an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -29,6 +32,34 @@ impl Arm {
             Self::Treated => "treated",
             Self::HeldOut => "held_out",
         }
+    }
+}
+
+/// Who holds customers out of a sequence, each in parts of 10,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holdouts {
+    /// The sequence.
+    pub sequence: u16,
+    /// The workspace, where it has a say in the sequence.
+    pub workspace: u16,
+}
+
+impl Holdouts {
+    /// Those of a sequence in a workspace that holds out so many: of marketing alone.
+    pub fn of(sequence: &Sequence, workspace: u16) -> Self {
+        let workspace = match sequence.class {
+            MessageClass::Marketing => workspace,
+            MessageClass::Transactional => 0,
+        };
+        Self { sequence: sequence.holdout, workspace }
+    }
+
+    /// Parts of 10,000 that one or the other holds out, rounded: `1 - (1 - a)(1 - b)`, since the
+    /// two draws are independent.
+    pub fn share(self) -> u16 {
+        let treated = |held_out: u16| PARTS.saturating_sub(u32::from(held_out));
+        let both = treated(self.sequence) * treated(self.workspace);
+        (PARTS - (both + PARTS / 2) / PARTS) as u16
     }
 }
 
@@ -61,6 +92,14 @@ impl Chance<'_> {
         if self.hash("holdout") < u32::from(holdout) { Arm::HeldOut } else { Arm::Treated }
     }
 
+    /// The customer's arm where the workspace holds customers out too: held out if either says so.
+    pub fn arm_of(&self, holdouts: Holdouts) -> Arm {
+        match (Chance { experiment: WORKSPACE, ..*self }).arm(holdouts.workspace) {
+            Arm::HeldOut => Arm::HeldOut,
+            Arm::Treated => self.arm(holdouts.sequence),
+        }
+    }
+
     fn hash(&self, question: &str) -> u32 {
         let mut hash = Sha256::new();
         hash.update(self.key);
@@ -85,9 +124,61 @@ impl Draw for Chance<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::funnel::OwedBy;
+    use crate::funnel::validate::is_user_id;
+    use crate::mark::MarkKind;
+    use crate::sequence::Trigger;
 
     fn chance(experiment: &str, subject: u128) -> Chance<'_> {
         Chance { key: &[7; 32], experiment, subject: Uuid::from_u128(subject) }
+    }
+
+    fn arms_of(experiment: &str, holdouts: Holdouts) -> Vec<Arm> {
+        (0..20_000).map(|subject| chance(experiment, subject).arm_of(holdouts)).collect()
+    }
+
+    fn held_out(arms: &[Arm]) -> usize {
+        arms.iter().filter(|arm| **arm == Arm::HeldOut).count()
+    }
+
+    #[test]
+    fn whom_the_workspace_holds_out_is_held_out_of_every_sequence() {
+        assert!(!is_user_id(WORKSPACE));
+        let [one, other] = ["one", "other"].map(|id| arms_of(id, Holdouts { sequence: 0, workspace: 1_000 }));
+        assert_eq!(one, other);
+        // Three times the standard deviation of 42.
+        assert!(held_out(&one).abs_diff(2_000) < 127, "{}", held_out(&one));
+        let both = arms_of("one", Holdouts { sequence: 2_000, workspace: 1_000 });
+        let own = arms_of("one", Holdouts { sequence: 2_000, workspace: 0 });
+        let either = |(own, everywhere): (&Arm, &Arm)| {
+            if *own == Arm::HeldOut { Arm::HeldOut } else { *everywhere }
+        };
+        assert_eq!(both, own.iter().zip(&one).map(either).collect::<Vec<_>>());
+        // 0.28 of 20,000, with a standard deviation of 63: the draws are independent.
+        assert!(held_out(&both).abs_diff(5_600) < 191, "{}", held_out(&both));
+    }
+
+    #[test]
+    fn the_share_of_both_is_what_neither_treats() {
+        let share = |sequence, workspace| Holdouts { sequence, workspace }.share();
+        assert_eq!([share(0, 0), share(2_000, 0), share(0, 1_000)], [0, 2_000, 1_000]);
+        assert_eq!([share(2_000, 1_000), share(5_000, 5_000)], [2_800, 7_500]);
+        // 1 − 0.9999² is 0.00019999, and 1 − 0.8766 · 0.9995 is 0.1238383.
+        assert_eq!([share(1, 1), share(1_234, 5)], [2, 1_238]);
+    }
+
+    #[test]
+    fn what_a_customer_asked_for_is_not_the_workspaces_to_hold_out() {
+        let trigger = Trigger {
+            funnel: "support".into(),
+            stage: "asked".into(),
+            on: MarkKind::Stalled.into(),
+            owed_by: OwedBy::Anyone,
+        };
+        let marketing = Sequence { holdout: 300, ..Sequence::new(trigger, Vec::new()) };
+        assert_eq!(Holdouts::of(&marketing, 500), Holdouts { sequence: 300, workspace: 500 });
+        let receipt = Sequence { class: MessageClass::Transactional, ..marketing };
+        assert_eq!(Holdouts::of(&receipt, 500), Holdouts { sequence: 300, workspace: 0 });
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct Progress {
     /// Whether it goes on when its customer comes back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outlasts_return: bool,
+    /// Parts of 10,000 that were held out when it began, where the workspace held some out too;
+    /// where it did not, the revision of the sequence says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_share: Option<u16>,
 }
 
 /// What is known of a step.

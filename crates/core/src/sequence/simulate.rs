@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::arm::{Arm, Chance};
+use super::arm::{Arm, Chance, Holdouts};
 use super::walk::Zone;
 use super::{ContactLimit, Program, ReentryPer, Sequence};
 use crate::calendar::Calendar;
@@ -48,6 +48,8 @@ pub struct Rules<'a> {
     pub limits: &'a [ContactLimit],
     /// Hours of the funnel's calendar.
     pub business: Option<&'a Calendar>,
+    /// Who is held out.
+    pub holdouts: Holdouts,
     /// Secret by which customers are given their arms.
     pub key: &'a [u8; 32],
     /// What the experiment is called: the sequence's id.
@@ -256,7 +258,7 @@ impl<'a> Simulator<'a> {
             experiment: self.rules.experiment,
             subject: it.customer.unwrap_or(it.subject),
         };
-        let arm = chance.arm(self.rules.sequence.holdout);
+        let arm = chance.arm_of(self.rules.holdouts);
         let running = Running::new(&self.rules, it, &mut self.contacts, chance, arm);
         let (fate, done) = running.walk_out();
         self.count(arm, fate, &done);

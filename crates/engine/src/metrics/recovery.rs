@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rekindle_core::Timestamp;
 use rekindle_core::metrics::Period;
+use rekindle_core::metrics::recovery::credit::Credit;
 use rekindle_core::metrics::recovery::{Recovery, RecoveryFact};
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::{Action, Sequence};
@@ -18,7 +19,12 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Invalid, ResourceKind};
 
-/// Customers whose suppressions are asked for at once.
+mod answers;
+mod touches;
+
+use answers::Answers;
+
+/// Subjects that the store is asked about at once.
 const BATCH: usize = 1_000;
 
 /// A question about what a sequence was worth.
@@ -41,6 +47,8 @@ pub struct RecoveryAnswer {
     pub as_of: Timestamp,
     /// Counts and comparisons.
     pub recovery: Recovery,
+    /// Which messages came last before the returns.
+    pub credit: Credit,
 }
 
 impl Engine {
@@ -67,16 +75,26 @@ async fn answer(tx: &mut dyn Tx, question: RecoveryQuestion, now: Timestamp) -> 
         let wrong = vec![Violation { field: "period.endTime".into(), message }];
         return Err(EngineError::invalid(Invalid::Field, wrong));
     }
-    if tx.sequence(&sequence).await?.is_none() {
-        return Err(EngineError::not_found(ResourceKind::Sequence, sequence));
+    let row = tx.sequence(&sequence).await?;
+    let row = row.ok_or_else(|| EngineError::not_found(ResourceKind::Sequence, sequence.clone()))?;
+    if row.body.trigger.on.silence().is_none() {
+        let message = "starts on no silence: there is nothing to recover".to_owned();
+        let wrong = vec![Violation { field: "sequence".into(), message }];
+        return Err(EngineError::invalid(Invalid::Field, wrong));
     }
     let as_of = as_of.unwrap_or(now);
     let until = period.until.map_or(as_of.plus(1), |until| until.min(as_of.plus(1)));
     let runs = tx.run_facts(&sequence, period.from, Some(until)).await?;
     let revisions = Revisions::of(tx, &sequence, &runs).await?;
     let refusals = Refusals::of(tx, &runs).await?;
-    let facts: Vec<RecoveryFact> = runs.into_iter().map(|run| revisions.fact(run, &refusals)).collect();
-    Ok(RecoveryAnswer { as_of, recovery: Recovery::of(&facts, window, as_of) })
+    let answers = Answers::of(tx, &runs, window).await?;
+    let nobodys: HashSet<Uuid> =
+        runs.iter().filter(|run| run.customer.is_none()).map(|run| run.subject).collect();
+    let facts: Vec<RecoveryFact> =
+        runs.into_iter().map(|run| revisions.fact(run, &refusals, &answers)).collect();
+    let touches = touches::before_returns(tx, &sequence, &facts, &nobodys, window, as_of).await?;
+    let credit = Credit::of(&facts, &touches, window, as_of);
+    Ok(RecoveryAnswer { as_of, recovery: Recovery::of(&facts, window, as_of), credit })
 }
 
 /// What revisions of a sequence say of its experiments, by number.
@@ -101,16 +119,18 @@ impl Revisions {
         Ok(Self(known))
     }
 
-    fn fact(&self, run: RunFact, refusals: &Refusals) -> RecoveryFact {
+    fn fact(&self, run: RunFact, refusals: &Refusals, answers: &Answers) -> RecoveryFact {
         let experiments = self.0.get(&run.revision);
         let splits = experiments.map(|known| &known.splits);
         let is_split = |step: &str| splits.is_some_and(|splits| splits.contains(step));
+        let holdout = run.progress.held_share.or(experiments.map(|known| known.holdout));
+        let answers = answers.to(&run);
         let ways = run.progress.steps.into_iter().filter(|(step, _)| is_split(step));
         let refused = |reason| refusals.at(run.customer, reason);
         RecoveryFact {
             assigned: run.customer.unwrap_or(run.subject),
             arm: run.arm,
-            holdout: experiments.map(|known| known.holdout).unwrap_or_default(),
+            holdout: holdout.unwrap_or_default(),
             ways: ways.map(|(step, trace)| (step, trace.outcome)).collect(),
             is_running: run.is_running,
             reached_at: run.reached_at,
@@ -118,6 +138,7 @@ impl Revisions {
             is_void: run.is_void,
             unsubscribed_at: refused(SuppressionReason::Unsubscribed),
             complained_at: refused(SuppressionReason::Complaint),
+            answers,
         }
     }
 }

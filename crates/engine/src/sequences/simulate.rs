@@ -10,6 +10,7 @@ use rekindle_core::metrics::Period;
 use rekindle_core::predicate;
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::Sequence;
+use rekindle_core::sequence::arm::Holdouts;
 use rekindle_core::sequence::simulate::{Rules, Simulation, Simulator};
 use rekindle_core::violation::Violation;
 use rekindle_ports::Tx;
@@ -158,6 +159,7 @@ async fn answer(
         entry: entry.as_ref(),
         limits: &workspace.body.contact_limits,
         business: funnel.calendar(),
+        holdouts: Holdouts::of(&sequence.body, workspace.body.holdout),
         key: &inner.experiment_key,
         experiment: &sequence.id,
         as_of: now,

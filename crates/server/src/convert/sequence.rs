@@ -1,6 +1,5 @@
 //! Sequences: trigger, steps, and what is known of the present revision.
 
-use rekindle_core::sequence::arm::PARTS;
 use rekindle_core::sequence::{
     LimitPolicy, MessageClass, QuietHours, QuietPolicy, ReentryPer, ReentryRule, Sequence, SequenceState,
 };
@@ -12,7 +11,7 @@ use rekindle_proto::v1;
 use super::path::{each, named, within};
 use super::step::{step, to_step};
 use super::trigger::{to_trigger, trigger};
-use super::{choice, time};
+use super::{choice, share, time};
 use crate::name::Collection;
 
 /// Longest delay after which a silence still starts a run, in microseconds.
@@ -35,7 +34,7 @@ pub fn sequence(message: &v1::Sequence, id: &str) -> Result<Sequence, Vec<Violat
             .quiet_hours
             .as_ref()
             .map(|quiet| within(&mut v, "quietHours", |v| quiet_hours(quiet, v))),
-        holdout: holdout(message.holdout, &mut v),
+        holdout: share::held_out(message.holdout, "holdout", &mut v),
         entry: message.entry_filter.clone(),
         reentry: message.reentry.as_ref().map(|rule| within(&mut v, "reentry", |v| reentry(rule, v))),
         when_limited: limit_policy(message.limit_policy, &mut v),
@@ -72,7 +71,7 @@ pub fn to_definition(sequence: &Sequence) -> v1::Sequence {
         }
         .into(),
         quiet_hours: sequence.quiet.as_ref().map(to_quiet_hours),
-        holdout: f64::from(sequence.holdout) / f64::from(PARTS),
+        holdout: share::to_share(sequence.holdout),
         entry_filter: sequence.entry.clone(),
         reentry: sequence.reentry.map(to_reentry),
         limit_policy: to_limit_policy(sequence.when_limited).into(),
@@ -169,15 +168,6 @@ fn to_limit_policy(policy: LimitPolicy) -> v1::LimitPolicy {
         LimitPolicy::Defer => v1::LimitPolicy::Defer,
         LimitPolicy::Skip => v1::LimitPolicy::Skip,
     }
-}
-
-/// A share as parts of 10,000.
-fn holdout(share: f64, v: &mut Violations) -> u16 {
-    let parts = share * f64::from(PARTS);
-    let is_whole = (parts - parts.round()).abs() < 1e-6;
-    let fits = (0.0..=0.5).contains(&share) && is_whole;
-    v.require(fits, "holdout", "takes a share of 0 to 0.5 in steps of 0.0001");
-    if fits { parts.round() as u16 } else { 0 }
 }
 
 #[cfg(test)]

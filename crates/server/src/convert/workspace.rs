@@ -9,7 +9,7 @@ use rekindle_ports::resources::{MailboxSpec, WorkspaceBody, WorkspaceRow};
 use rekindle_proto::v1;
 
 use super::path::each;
-use super::{choice, time};
+use super::{choice, share, time};
 use crate::name::workspace_name;
 
 /// Reads the settings. What they mean is checked where they are stored.
@@ -25,6 +25,7 @@ pub fn workspace(message: v1::Workspace, v: &mut Violations) -> WorkspaceBody {
         reply_to: (!message.reply_to.is_empty()).then(|| address_alone(message.reply_to)),
         unsubscribe_mailto: unsubscribe.mailto,
         contact_limits: each(&message.contact_limits, "contactLimits", v, limit),
+        holdout: share::held_out(message.holdout, "holdout", v),
     }
 }
 
@@ -42,6 +43,7 @@ pub fn to_workspace(row: &WorkspaceRow) -> v1::Workspace {
         reply_to: body.reply_to.as_ref().map(|it| it.address.clone()).unwrap_or_default(),
         unsubscribe: (!mailto.is_empty()).then_some(unsubscribe),
         contact_limits: body.contact_limits.iter().map(to_limit).collect(),
+        holdout: share::to_share(body.holdout),
         etag: workspace_etag(row),
         create_time: None,
         // Nobody has touched revision 0.
@@ -123,6 +125,7 @@ mod tests {
                 ContactLimit { count: 2, period: LimitPeriod::Rolling(3_600_000_000) },
                 ContactLimit { count: 4, period: LimitPeriod::Month },
             ],
+            holdout: 1_234,
         };
         let row = WorkspaceRow { body: written.clone(), revision: 3, updated_at: Timestamp::EARLIEST };
         let mut v = Violations::new();

@@ -17,8 +17,16 @@ use crate::status::ApiError;
 use crate::together::Together;
 
 /// The top-level fields of a workspace that an update can touch.
-const FIELDS: [&str; 7] =
-    ["display_name", "default_zone", "calendars", "sender", "reply_to", "unsubscribe", "contact_limits"];
+const FIELDS: [&str; 8] = [
+    "display_name",
+    "default_zone",
+    "calendars",
+    "sender",
+    "reply_to",
+    "unsubscribe",
+    "contact_limits",
+    "holdout",
+];
 
 /// `rekindle.v1.WorkspaceService`.
 #[derive(Clone)]
@@ -84,7 +92,7 @@ impl WorkspaceService for Workspaces {
 /// The present settings with the fields of the change that the mask covers.
 fn merge(mut current: v1::Workspace, change: v1::Workspace, mask: &Mask) -> v1::Workspace {
     take!(mask, change => current {
-        display_name, default_zone, calendars, sender, reply_to, unsubscribe, contact_limits,
+        display_name, default_zone, calendars, sender, reply_to, unsubscribe, contact_limits, holdout,
     });
     current
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use rekindle_core::Timestamp;
 use rekindle_core::fold::silence::EndedBy;
-use rekindle_core::mark::MarkFate;
+use rekindle_core::mark::{MarkFate, MarkKind};
 use rekindle_ports::StoreResult;
 use rekindle_ports::facts::RunFact;
 use rekindle_ports::ledger::{DeliveryState, RunState};
@@ -48,15 +48,18 @@ impl SeaTx {
                 self.here_in("s.")
             )
         };
+        // Runs that something else started recover nothing.
+        let silences = [MarkKind::Warned, MarkKind::Stalled, MarkKind::Abandoned];
+        let silences = silences.map(|kind| kind.code().to_string()).join(", ");
         let sql = format!(
-            "SELECT r.sequence_revision, r.arm, r.customer, r.subject, r.progress, r.state, \
+            "SELECT r.sequence_revision, r.arm, r.customer, r.subject, r.conversation, r.progress, r.state, \
                (m.fate = {} AND NOT {successor}) AS is_void, \
                (SELECT MIN(d.ended_at) FROM deliveries d WHERE {} AND d.run = r.id AND NOT d.internal \
                   AND d.state IN ({}, {})) AS reached_at, \
                {} AS until_at, {} AS ended_by \
              FROM runs r LEFT JOIN marks m ON {} AND m.funnel = r.funnel AND m.subject = r.subject \
                AND m.stage = r.stage AND m.kind = r.kind AND m.anchor_event = r.anchor_event \
-             WHERE {} AND r.sequence = {} AND r.state <> {}{period} ORDER BY r.created_at, r.id",
+             WHERE {} AND r.sequence = {} AND r.state <> {} AND r.kind IN ({silences}){period} ORDER BY r.created_at, r.id",
             MarkFate::Voided.code(),
             self.here_in("d."),
             DeliveryState::Delivered.code(),
@@ -81,6 +84,7 @@ fn fact(row: &QueryResult) -> StoreResult<RunFact> {
         arm: coded(row, T, "arm")?,
         customer: get(row, T, "customer")?,
         subject: get(row, T, "subject")?,
+        conversation: get(row, T, "conversation")?,
         progress: get_json(row, T, "progress")?,
         reached_at: instant(row, T, "reached_at")?,
         ended: instant(row, T, "until_at")?.zip(by),

@@ -12,7 +12,7 @@ use rekindle_core::sequence::{Progress, Sequence};
 use rekindle_ports::StoreResult;
 use rekindle_ports::browse::{ConversationQuery, CustomerQuery, Scanned, SilenceRow, Stream, Tally};
 use rekindle_ports::erasure::{Erased, Erasure};
-use rekindle_ports::facts::{AttemptFact, FactQuery, RunFact, SilenceFact, StandingFact};
+use rekindle_ports::facts::{AttemptFact, FactQuery, RunFact, SilenceFact, StandingFact, TouchFact};
 use rekindle_ports::ledger::{
     AttemptRow, Contact, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
 };
@@ -103,6 +103,8 @@ delegate!(Facts {
     fn standing_facts(query: &FactQuery) -> StoreResult<Vec<StandingFact>>;
     fn silence_facts(query: &FactQuery) -> StoreResult<Vec<SilenceFact>>;
     fn run_facts(sequence: &str, from: Option<Timestamp>, until: Option<Timestamp>) -> StoreResult<Vec<RunFact>>;
+    fn csat_answers(kind: NameKind, subjects: &[Uuid], after: Timestamp, by: Timestamp) -> StoreResult<Vec<(Uuid, Event)>>;
+    fn touches(kind: NameKind, subjects: &[Uuid], from: Timestamp, before: Timestamp) -> StoreResult<Vec<TouchFact>>;
     fn episode_ends(revision: i64) -> StoreResult<HashMap<(Uuid, u32), Timestamp>>;
     fn names(kind: NameKind, keys: &[Uuid]) -> StoreResult<HashMap<Uuid, String>>;
 });

@@ -106,6 +106,7 @@ fn simulate(sequence: &Sequence, limits: &[ContactLimit], silences: &[Quiet]) ->
     let entry = Some(sequence.entry.as_str()).filter(|rule| !rule.is_empty());
     let entry = entry.map(|rule| crate::predicate::parse(rule).expect("a valid rule"));
     let rules = Rules {
+        holdouts: Holdouts::of(sequence, 0),
         sequence,
         program: &program,
         entry: entry.as_ref(),

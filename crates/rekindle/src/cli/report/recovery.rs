@@ -93,6 +93,8 @@ fn sheet(lines: &[Line<'_>]) -> Sheet {
         "complained",
         "voided",
         "open",
+        "rated",
+        "satisfied",
     ];
     let cells = lines.iter().map(|line| {
         let it = line.counts;
@@ -101,9 +103,10 @@ fn sheet(lines: &[Line<'_>]) -> Sheet {
         cells.push(number::percent(it.recovery_rate.as_ref()));
         cells.push(it.recovery_interval.as_ref().map(interval).unwrap_or_default());
         cells.extend([it.unsubscribed, it.complained, it.voided, it.open].map(number::count));
+        cells.extend([it.rated, it.satisfied].map(number::count));
         cells
     });
-    let aligns = [Align::Left; 2].into_iter().chain([Align::Right; 10]);
+    let aligns = [Align::Left; 2].into_iter().chain([Align::Right; 12]);
     Sheet { header: header.map(str::to_owned).into(), cells: cells.collect(), aligns: aligns.collect() }
 }
 
@@ -131,6 +134,9 @@ pub fn told(answer: &v1::QueryRecoveryResponse) -> String {
     let _ = writeln!(text, "{}", Grid::new(&header, &cells, &aligns));
     let arms = answer.arms.unwrap_or_default();
     let _ = writeln!(text, "{}", worth(&arms));
+    if let Some(credit) = answer.credit.as_ref().and_then(last_touch) {
+        let _ = writeln!(text, "{}", paint.aside(&credit));
+    }
     if !answer.mature {
         let _ =
             writeln!(text, "{}", paint.aside("some runs can still be recovered: the figures will change"));
@@ -146,12 +152,40 @@ fn worth(arms: &v1::ArmComparison) -> String {
     let interval = uplift.interval.unwrap_or_default();
     let (low, high) = (100.0 * interval.low, 100.0 * interval.high);
     let p = uplift.p_value.map(|p| format!(", p = {p:.4}")).unwrap_or_default();
-    let verdict = if low > 0.0 {
-        format!("about {:.0} recoveries that would not have been", arms.incremental_recoveries())
-    } else if high < 0.0 {
-        "it keeps customers away".to_owned()
-    } else {
-        "no difference can be told yet".to_owned()
+    let verdict = match arms.verdict() {
+        v1::RecoveryVerdict::Better => {
+            format!("about {:.0} recoveries that would not have been", arms.incremental_recoveries())
+        }
+        v1::RecoveryVerdict::Harmful => format!("not to be called better: {}", harm(arms)),
+        v1::RecoveryVerdict::Worse => "it keeps customers away".to_owned(),
+        v1::RecoveryVerdict::Untrusted => "the arms are not what they should be".to_owned(),
+        v1::RecoveryVerdict::Undecided
+        | v1::RecoveryVerdict::Incomparable
+        | v1::RecoveryVerdict::Unspecified => "no difference can be told yet".to_owned(),
     };
     format!("uplift {:+.1} points, 95 % from {low:+.1} to {high:+.1}{p}: {verdict}", 100.0 * uplift.value)
+}
+
+/// Which guard rail is broken, in words.
+fn harm(arms: &v1::ArmComparison) -> String {
+    let mut broken = Vec::new();
+    let more = |it: &v1::ShareDifference| it.interval.is_some_and(|interval| interval.low > 0.0);
+    if let Some(it) = arms.unsubscribed.filter(more) {
+        broken.push(format!("more unsubscribe, by {:.1} points", 100.0 * it.value));
+    }
+    let fewer = |it: &v1::ShareDifference| it.interval.is_some_and(|interval| interval.high < 0.0);
+    if let Some(it) = arms.satisfied.filter(fewer) {
+        broken.push(format!("fewer are satisfied, by {:.1} points", -100.0 * it.value));
+    }
+    broken.join("; ")
+}
+
+/// Which messages came last before the returns.
+fn last_touch(credit: &v1::RecoveryCredit) -> Option<String> {
+    let mut parts: Vec<String> =
+        credit.steps.iter().map(|it| format!("{} {}", it.step, number::count(it.credited))).collect();
+    if credit.credited_elsewhere > 0 {
+        parts.push(format!("another sequence {}", number::count(credit.credited_elsewhere)));
+    }
+    (!parts.is_empty()).then(|| format!("last message before a return: {}", parts.join(", ")))
 }
