@@ -221,7 +221,12 @@ REQUESTS = {
     "RunService/StartRun": {"sequence": SEQUENCE, "conversation": CONVERSATION},
     "RunService/PauseRun": {"name": f"{WORKSPACE}/runs/{NOBODY}"},
     "RunService/ResumeRun": {"name": f"{WORKSPACE}/runs/{NOBODY}"},
-    "RunService/ChangeRuns": {"parent": WORKSPACE, "change": "CHANGE_PAUSE", "sequence": SEQUENCE},
+    "RunService/ChangeRuns": {
+        "parent": WORKSPACE,
+        "change": "CHANGE_PAUSE",
+        "sequence": SEQUENCE,
+        "customer": CUSTOMER,
+    },
     "RunService/ListRunEvents": {"parent": f"{WORKSPACE}/runs/{NOBODY}"},
     "RunService/Explain": {"name": f"{WORKSPACE}/runs/{NOBODY}"},
     "DeliveryService/GetDelivery": {"name": f"{WORKSPACE}/deliveries/x"},
