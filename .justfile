@@ -53,6 +53,10 @@ zones:
 chance seeds="2000":
     REKINDLE_TEST_SEEDS={{ seeds }} cargo test -p rekindle-engine --test sequences -- chance --nocapture
 
+# Chance against the step function, with a store in memory: so many seeds. 2,000 in the suite.
+games seeds="100000":
+    REKINDLE_TEST_GAMES={{ seeds }} cargo test --release -p rekindle-core --lib -- sequence::game --nocapture
+
 # The clock of a running service set back and forward; needs libfaketime (apt-get install faketime).
 clock binary="target/debug/rekindle":
     tests/python/run clock {{ binary }}

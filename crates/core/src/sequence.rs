@@ -9,6 +9,8 @@ pub mod action;
 pub mod answer;
 pub mod arm;
 pub mod contact;
+#[cfg(test)]
+mod game;
 pub mod occasion;
 pub mod program;
 pub mod progress;
