@@ -110,6 +110,8 @@ pub enum ReentryPer {
     /// Those of the conversation; of the customer, where the funnel follows customers.
     #[default]
     Conversation,
+    /// Those of the conversation's attempt (or the customer's) at the funnel: one run for each.
+    Attempt,
     /// Those of the customer, whatever the conversation.
     Customer,
 }

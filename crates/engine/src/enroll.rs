@@ -44,6 +44,8 @@ pub(crate) struct Candidate<'a> {
     pub begins_at: Timestamp,
     /// What came about, for people.
     pub reason: String,
+    /// When the attempt at the funnel began that it belongs to, if that is known.
+    pub attempt: Option<Timestamp>,
     /// Why its run does not begin.
     pub skipped: Option<EndReason>,
 }
@@ -136,8 +138,7 @@ async fn cool_down(tx: &mut dyn Tx, candidates: &mut [Candidate<'_>], now: Times
             continue;
         };
         let place = (candidate.sequence.id.clone(), key);
-        let is_too_soon =
-            last.get(&place).is_some_and(|at| rule.cool_down.is_none_or(|span| now.since(*at) < span));
+        let is_too_soon = last.get(&place).is_some_and(|at| candidate.follows_too_soon(rule, *at, now));
         if is_too_soon {
             candidate.skipped = Some(EndReason::CoolDown);
         } else {
@@ -165,12 +166,23 @@ impl Whose {
 }
 
 impl Candidate<'_> {
+    /// Whether a run that began at `last` stands in the way of another.
+    fn follows_too_soon(&self, rule: ReentryRule, last: Timestamp, now: Timestamp) -> bool {
+        let within = |span: i64| now.since(last) < span;
+        match (rule.per, self.attempt) {
+            (ReentryPer::Attempt, Some(began)) => last >= began || rule.cool_down.is_some_and(within),
+            _ => rule.cool_down.is_none_or(within),
+        }
+    }
+
     /// The rule of re-entry, and whose runs it counts.
     fn guarded(&self) -> Option<(ReentryRule, Whose, Uuid)> {
         let rule = self.sequence.body.reentry?;
         let of_customer = || Some((Whose::Customer, self.customer?));
         let (whose, key) = match (rule.per, self.conversation) {
-            (ReentryPer::Conversation, Some(conversation)) => (Whose::Conversation, conversation),
+            (ReentryPer::Conversation | ReentryPer::Attempt, Some(conversation)) => {
+                (Whose::Conversation, conversation)
+            }
             // Whose customer is not known is only known by the conversation.
             (ReentryPer::Customer, Some(conversation)) => {
                 of_customer().unwrap_or((Whose::Conversation, conversation))

@@ -114,6 +114,11 @@ struct Head {
 }
 
 impl Attempts {
+    /// When the newest attempt started, of those that do not overlap (the unit "attempt").
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.head.as_ref().map(|head| head.start.at)
+    }
+
     /// Takes in the next event that exists for the funnel.
     pub fn step(
         &mut self,

@@ -238,7 +238,7 @@ impl<'a> Simulator<'a> {
             return false;
         };
         let key = match rule.per {
-            ReentryPer::Conversation => it.conversation.or(it.customer),
+            ReentryPer::Conversation | ReentryPer::Attempt => it.conversation.or(it.customer),
             ReentryPer::Customer => it.customer.or(it.conversation),
         };
         let Some(key) = key else {

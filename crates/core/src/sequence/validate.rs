@@ -3,7 +3,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{CallWebhook, EmitEvent, Escalate, QuietHours, SendEmail, Sequence};
+use super::{CallWebhook, EmitEvent, Escalate, QuietHours, ReentryPer, SendEmail, Sequence};
 use crate::calendar::Hours;
 use crate::event::{Author, CONVERSATION_UPDATED, CUSTOMER_UPDATED};
 use crate::funnel::validate::is_user_id;
@@ -88,6 +88,9 @@ pub fn validate(sequence: &Sequence, v: &mut Violations) {
     {
         v.add("entryFilter", error.to_string());
     }
+    let is_of_an_attempt = reentry.is_some_and(|reentry| reentry.per == ReentryPer::Attempt);
+    let has_attempts = trigger.on.silence().is_some() || !is_of_an_attempt;
+    v.require(has_attempts, "reentry.per", "attempts are told apart only where a silence starts the runs");
     let cool_down = reentry.and_then(|reentry| reentry.cool_down);
     let fits = cool_down.is_none_or(|span| (1..=LONGEST_COOL_DOWN).contains(&span));
     v.require(fits, "reentry.coolDown", "takes a duration above 0 and of at most 5 years");

@@ -171,6 +171,7 @@ impl Starter {
             owed_by: OwedBy::Anyone,
             begins_at: now,
             reason: format!("the event {:?} came", event.kind),
+            attempt: None,
             skipped,
         })
     }

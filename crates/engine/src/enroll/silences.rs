@@ -22,6 +22,8 @@ pub(crate) struct Noticed {
     pub silence: Silence,
     /// Whose silence the rule measures.
     pub owed_by: OwedBy,
+    /// When the attempt began that went silent.
+    pub attempt: Option<Timestamp>,
 }
 
 /// Takes the subjects of marks into the sequences that are bound to their stages.
@@ -54,6 +56,7 @@ pub(crate) async fn take_in(
                 owed_by: noticed.owed_by,
                 begins_at: now,
                 reason: mark.reason.clone(),
+                attempt: noticed.attempt,
                 skipped: too_late(sequence, mark, now),
             });
         }

@@ -211,7 +211,8 @@ impl Found {
             };
             let rule = funnel.funnel.stages[place].rule(due.kind);
             let owed_by = rule.map(|rule| rule.owed_by).unwrap_or_default();
-            self.marks.push(Noticed { mark, silence: silence.clone(), owed_by });
+            let attempt = row.journey.attempts.newest();
+            self.marks.push(Noticed { mark, silence: silence.clone(), owed_by, attempt });
         }
         verdict.look_at
     }

@@ -226,6 +226,7 @@ fn candidate<'a>(
         owed_by: OwedBy::Anyone,
         begins_at: at.plus(later).max(now),
         reason: format!("the schedule {:?} came round at {}", on.cron, at.to_rfc3339()),
+        attempt: None,
         skipped: None,
     })
 }

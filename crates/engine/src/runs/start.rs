@@ -127,6 +127,7 @@ async fn begin(
         owed_by: OwedBy::Anyone,
         begins_at: now,
         reason: "somebody started it".into(),
+        attempt: None,
         skipped: None,
     };
     let started = start(tx, inner, &[candidate], now).await?;

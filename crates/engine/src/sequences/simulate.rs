@@ -9,9 +9,9 @@ use rekindle_core::mark::MarkKind;
 use rekindle_core::metrics::Period;
 use rekindle_core::predicate;
 use rekindle_core::scope::Scope;
-use rekindle_core::sequence::Sequence;
 use rekindle_core::sequence::arm::Holdouts;
 use rekindle_core::sequence::simulate::{Rules, Simulation, Simulator};
+use rekindle_core::sequence::{ReentryPer, Sequence};
 use rekindle_core::violation::Violation;
 use rekindle_ports::Tx;
 use rekindle_ports::rows::FillState;
@@ -126,6 +126,9 @@ async fn answer(
     if kind == MarkKind::Warned {
         return Err(wrong("trigger.on", "cannot be simulated: warnings that came to nothing are not kept"));
     }
+    if asks_for_attempts(&sequence.body) {
+        return Err(wrong("reentry.per", "cannot be simulated: when attempts began is not looked up"));
+    }
     let place = stages.iter().position(|stage| stage.id == trigger.stage);
     let rule = place.and_then(|place| stages[place].rule(kind));
     let (Some(place), Some(rule)) = (place, rule) else {
@@ -180,6 +183,10 @@ async fn answer(
         simulation,
         messages: samples::write(tx, &*inner.deliver, &sequence, &newest, now).await?,
     })
+}
+
+fn asks_for_attempts(sequence: &Sequence) -> bool {
+    sequence.reentry.is_some_and(|rule| rule.per == ReentryPer::Attempt)
 }
 
 /// Whether the fill of a revision is through.

@@ -349,6 +349,8 @@ async fn a_subject_has_a_run_no_more_often_than_the_cool_down_says() {
         (ReentryPer::Conversation, Some(HOUR), vec![true, true, false, true]),
         (ReentryPer::Customer, Some(HOUR), vec![true, false, false, true]),
         (ReentryPer::Customer, None, vec![true, false, false, false]),
+        // Each conversation is one attempt, which none of them brings to its end.
+        (ReentryPer::Attempt, None, vec![true, true, false, false]),
     ];
     for (per, cool_down, expected) in rules {
         for database in databases().await {

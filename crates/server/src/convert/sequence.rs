@@ -138,6 +138,7 @@ fn reentry(message: &v1::ReentryRule, v: &mut Violations) -> ReentryRule {
     ReentryRule {
         per: match choice::known(message.per, "per", v) {
             Per::Unspecified | Per::Conversation => ReentryPer::Conversation,
+            Per::Attempt => ReentryPer::Attempt,
             Per::Customer => ReentryPer::Customer,
         },
         cool_down: message.cool_down.as_ref().and_then(|span| time::duration(span, "coolDown", v)),
@@ -149,6 +150,7 @@ fn to_reentry(rule: ReentryRule) -> v1::ReentryRule {
     v1::ReentryRule {
         per: match rule.per {
             ReentryPer::Conversation => Per::Conversation,
+            ReentryPer::Attempt => Per::Attempt,
             ReentryPer::Customer => Per::Customer,
         }
         .into(),

@@ -1,6 +1,6 @@
 //! Chance that a seed repeats.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
+/// A stream of numbers from a seed: `SplitMix64` (Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
