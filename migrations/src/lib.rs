@@ -18,6 +18,7 @@ mod m0005_ledger;
 mod m0006_pace;
 mod m0007_sequences;
 mod m0008_occasions;
+mod m0009_run_policies;
 mod statistics;
 
 /// All steps, oldest first.
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_pace::Migration),
             Box::new(m0007_sequences::Migration),
             Box::new(m0008_occasions::Migration),
+            Box::new(m0009_run_policies::Migration),
         ]
     }
 }

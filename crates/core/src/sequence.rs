@@ -11,6 +11,7 @@ pub mod arm;
 pub mod contact;
 #[cfg(test)]
 mod game;
+pub mod migrate;
 pub mod occasion;
 pub mod program;
 pub mod progress;

@@ -51,6 +51,8 @@ pub enum ResourceKind {
 pub enum Precondition {
     /// A sequence names a stage that the revision removes.
     StageInUse,
+    /// Runs stand in a step that the revision removes.
+    StepInUse,
     /// The fill is over.
     FillNotCancellable,
     /// The subject was erased.

@@ -1,28 +1,30 @@
 //! Sequences: drafts until somebody starts them, changed by revisions, ended for good.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::{Sequence, SequenceState};
 use rekindle_ports::Tx;
-use rekindle_ports::resources::{RequestKind, SequenceRow};
+use rekindle_ports::resources::{RequestKind, RunPolicy, SequenceRow};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Precondition, ResourceKind};
-use crate::loops::scheduler;
 use crate::requests::{Asked, Creation, corrupt};
 use crate::resources;
 
 pub(crate) mod definition;
 mod preview;
 pub(crate) mod programs;
+mod publish;
 mod simulate;
 pub(crate) mod stages;
 mod state;
 
 pub use preview::{PreviewData, PreviewedMessage};
+pub use publish::{Published, RunImpact};
 pub use simulate::{Simulated, SimulatedMessage, SimulationAnswer, SimulationQuestion};
 pub use state::Archived;
 
@@ -33,7 +35,13 @@ pub struct SequenceChange {
     pub sequence: Sequence,
     /// The etag the caller read, if it cares.
     pub etag: Option<String>,
-    /// Only says whether it would do.
+    /// What becomes of the runs under way.
+    pub run_policy: RunPolicy,
+    /// For [`RunPolicy::Migrate`], by the ids of steps of the revisions that runs walk: the step of
+    /// the new one at whose beginning they go on; empty says that they end. Those that are not
+    /// named go on in the step that has the same id.
+    pub step_map: BTreeMap<String, String>,
+    /// Only says whether it would do, and what it would do to the runs.
     pub validate_only: bool,
 }
 
@@ -59,7 +67,7 @@ impl Engine {
                     return Ok(drafted(id, body, before.created_at));
                 }
                 let wrong_id = resources::wrong_id(&id, "sequenceId");
-                definition::check(tx, &*deliver, &sequence, wrong_id).await?;
+                definition::check(tx, &*deliver, &sequence, wrong_id.into_iter().collect()).await?;
                 if is_taken {
                     return Err(EngineError::Exists { kind: ResourceKind::Sequence, id });
                 }
@@ -67,34 +75,6 @@ impl Engine {
                 if !asked.is_check() {
                     tx.insert_sequence(&row).await?;
                     asked.keep(tx, json(&row.body), now).await?;
-                }
-                Ok(row)
-            })
-        })
-        .await
-    }
-
-    /// Publishes the next revision of a sequence; runs under way stay with theirs.
-    pub async fn update_sequence(
-        &self,
-        scope: Scope,
-        id: &str,
-        change: SequenceChange,
-    ) -> EngineResult<SequenceRow> {
-        let (id, deliver) = (id.to_owned(), Arc::clone(&self.inner.deliver));
-        self.write(scope, move |tx, now| {
-            let (id, change, deliver) = (id.clone(), change.clone(), Arc::clone(&deliver));
-            Box::pin(async move {
-                let row = existing(tx, &id).await?;
-                check_etag(&row, change.etag.as_deref())?;
-                if row.state == SequenceState::Archived {
-                    return Err(wrong_state(&row, "an archived sequence cannot be changed"));
-                }
-                definition::check(tx, &*deliver, &change.sequence, None).await?;
-                let row = revised(row, change.sequence, now);
-                if !change.validate_only {
-                    tx.save_sequence(&row).await?;
-                    scheduler::plan(tx, &row, now).await?;
                 }
                 Ok(row)
             })
@@ -146,6 +126,7 @@ fn drafted(id: String, body: Sequence, now: Timestamp) -> SequenceRow {
     tagged(SequenceRow {
         id,
         revision: 1,
+        changed_by: 0,
         etag: String::new(),
         state: SequenceState::Draft,
         body,

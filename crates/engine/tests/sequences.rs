@@ -14,6 +14,8 @@ mod courier;
 mod creates;
 #[path = "sequences/definitions.rs"]
 mod definitions;
+#[path = "sequences/edits.rs"]
+mod edits;
 #[path = "sequences/explain.rs"]
 mod explain;
 #[path = "sequences/holdout.rs"]

@@ -62,6 +62,10 @@ pub enum EndReason {
     AgentActed,
     /// The run of the time before was under way.
     Overlap,
+    /// A new revision of the sequence has no place for runs in its step.
+    StepRemoved,
+    /// A new revision of the sequence ended the runs of those before it.
+    SequenceChanged,
 }
 
 /// A run of a sequence.
@@ -71,7 +75,7 @@ pub struct RunRow {
     pub id: Uuid,
     /// Sequence id.
     pub sequence: String,
-    /// Revision of the sequence it stays with.
+    /// Revision of the sequence that it walks.
     pub sequence_revision: i32,
     /// What started it.
     pub trigger: Origin,
@@ -123,7 +127,7 @@ pub struct RunEvent {
     pub run: Uuid,
     /// When.
     pub at: Timestamp,
-    /// What: `started`, `waited`, `delivery_created`, `delivery_settled`, `ended` …
+    /// What: `started`, `waiting`, `delivery_created`, `delivery_settled`, `migrated`, `ended` …
     pub kind: String,
     /// Step id, where it concerns one.
     pub step: String,

@@ -13,8 +13,10 @@ use uuid::Uuid;
 pub struct SequenceRow {
     /// Id in the workspace.
     pub id: String,
-    /// Newest revision, from 1; runs stay with the one they began in.
+    /// Newest revision, from 1; runs stay with theirs until a later one says otherwise.
     pub revision: i32,
+    /// Newest revision that says what becomes of the runs of those before it; 0 when none does.
+    pub changed_by: i32,
     /// Changes with every change.
     pub etag: String,
     /// Whether it starts runs.
@@ -27,6 +29,30 @@ pub struct SequenceRow {
     pub updated_at: Timestamp,
     /// When it was started.
     pub started_at: Option<Timestamp>,
+}
+
+/// What publishing a revision of a sequence does to the runs under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunPolicy {
+    /// They stay in their revision until they end.
+    #[default]
+    Drain,
+    /// They go on in the new revision.
+    Migrate,
+    /// They end.
+    Cancel,
+}
+
+/// What a revision of a sequence says of the runs of those before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunChange {
+    /// Number of the revision.
+    pub revision: i32,
+    /// What becomes of them.
+    pub policy: RunPolicy,
+    /// For [`RunPolicy::Migrate`]: the steps at which they go on that do not go on in their own;
+    /// empty for steps whose runs end.
+    pub step_map: BTreeMap<String, String>,
 }
 
 /// How a connection to an SMTP relay is protected.

@@ -140,6 +140,7 @@ fn revision_of(id: &str) -> String {
 fn precondition(reason: Precondition) -> ErrorReason {
     match reason {
         Precondition::StageInUse => ErrorReason::StageInUse,
+        Precondition::StepInUse => ErrorReason::StepInUse,
         Precondition::FillNotCancellable => ErrorReason::FillNotCancellable,
         Precondition::SubjectErased => ErrorReason::SubjectErased,
         Precondition::RunNotCancellable => ErrorReason::RunNotCancellable,

@@ -7,7 +7,7 @@ use rekindle_core::mark::{MarkFate, MarkKind};
 use rekindle_core::sequence::arm::Arm;
 use rekindle_core::sequence::{Cause, SequenceState};
 use rekindle_ports::ledger::{AttemptOutcome, DeliveryState, EndReason, RunState};
-use rekindle_ports::resources::{RequestKind, SuppressionKind, SuppressionReason};
+use rekindle_ports::resources::{RequestKind, RunPolicy, SuppressionKind, SuppressionReason};
 use rekindle_ports::rows::{FillState, LivePolicy, NameKind};
 use rekindle_ports::{StoreError, StoreResult};
 use sea_orm::QueryResult;
@@ -56,6 +56,11 @@ impl Code for EndedBy {
 
 impl Code for LivePolicy {
     const CODES: &'static [(Self, i32)] = &[(Self::Drain, 1), (Self::Migrate, 2), (Self::Cancel, 3)];
+}
+
+/// Revisions of old say nothing, which is 0.
+impl Code for RunPolicy {
+    const CODES: &'static [(Self, i32)] = &[(Self::Drain, 0), (Self::Migrate, 1), (Self::Cancel, 2)];
 }
 
 impl Code for FillState {
@@ -121,6 +126,8 @@ impl Code for EndReason {
         (Self::CoolDown, 15),
         (Self::AgentActed, 16),
         (Self::Overlap, 20),
+        (Self::StepRemoved, 17),
+        (Self::SequenceChanged, 18),
     ];
 }
 
@@ -207,12 +214,13 @@ mod tests {
         survives!(OwedBy: Anyone, Agent, Customer);
         survives!(EndedBy: CustomerReturned, Advanced, Closed, AgentActed, Other);
         survives!(LivePolicy: Drain, Migrate, Cancel);
+        survives!(RunPolicy: Drain, Migrate, Cancel);
         survives!(FillState: Running, Done, Cancelled);
         survives!(MarkKind: Warned, Stalled, Abandoned);
         survives!(MarkFate: Live, History, TakenOver, Voided);
         survives!(SequenceState: Draft, Active, Paused, Archived);
         survives!(RunState: Running, Completed, Ended, Cancelled, Skipped);
-        survives!(EndReason: CustomerReturned, GoalReached, StageLeft, Cancelled, SequenceArchived, Voided, Stale, History, Erased, Failed, QuietHours, Paused, NotStarted, Filtered, CoolDown, AgentActed, Overlap);
+        survives!(EndReason: CustomerReturned, GoalReached, StageLeft, Cancelled, SequenceArchived, Voided, Stale, History, Erased, Failed, QuietHours, Paused, NotStarted, Filtered, CoolDown, AgentActed, StepRemoved, SequenceChanged, Overlap);
         survives!(Arm: Treated, HeldOut);
         survives!(DeliveryState: Scheduled, Sending, Delivered, Failed, Suppressed, Cancelled, Expired, Unknown, HeldOut);
         survives!(AttemptOutcome: Delivered, Retry, Rejected, Unknown);

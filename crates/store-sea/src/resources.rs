@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::sequence::{Occasion, Sequence, SequenceState};
 use rekindle_ports::resources::{
-    DestinationRow, RequestKind, RequestRow, SequenceRow, SuppressionKind, SuppressionRow, WorkspaceRow,
+    DestinationRow, RequestKind, RequestRow, RunChange, RunPolicy, SequenceRow, SuppressionKind,
+    SuppressionRow, WorkspaceRow,
 };
 use rekindle_ports::store::Resources;
 use rekindle_ports::{StoreError, StoreResult};
@@ -20,6 +21,7 @@ use crate::tombstone::{Lookup, tombstone};
 const SEQUENCE: &Columns = &[
     ("id", Kind::Text),
     ("revision", Kind::Int),
+    ("changed_by", Kind::Int),
     ("etag", Kind::Text),
     ("state", Kind::Int),
     ("funnel", Kind::Text),
@@ -31,6 +33,14 @@ const SEQUENCE: &Columns = &[
 
 const SEQUENCE_REVISION: &Columns =
     &[("sequence", Kind::Text), ("revision", Kind::Int), ("body", Kind::Text)];
+
+const PUBLISHED: &Columns = &[
+    ("sequence", Kind::Text),
+    ("revision", Kind::Int),
+    ("body", Kind::Text),
+    ("run_policy", Kind::Int),
+    ("step_map", Kind::Text),
+];
 
 const DESTINATION: &Columns = &[
     ("id", Kind::Text),
@@ -104,6 +114,17 @@ impl Resources for SeaTx {
         row.map(|row| get_json(&row, "sequence_revisions", "body")).transpose()
     }
 
+    async fn run_changes(&mut self, sequence: &str) -> StoreResult<Vec<RunChange>> {
+        let sql = format!(
+            "SELECT revision, run_policy, step_map FROM sequence_revisions \
+             WHERE {} AND sequence = {} AND run_policy <> {} ORDER BY revision",
+            self.here(),
+            self.bind(1),
+            RunPolicy::Drain.code()
+        );
+        self.all(&sql, vec![sequence.into()]).await?.iter().map(run_change).collect()
+    }
+
     async fn insert_sequence(&mut self, row: &SequenceRow) -> StoreResult<()> {
         // No `ON CONFLICT`: of two that come at once, the second is to look again.
         self.insert("sequences", SEQUENCE, &[sequence_cells(row)], "").await?;
@@ -116,6 +137,14 @@ impl Resources for SeaTx {
         self.insert("sequence_revisions", SEQUENCE_REVISION, &[revision_cells(row)], tail).await?;
         self.insert("sequences", SEQUENCE, &[sequence_cells(row)], &replace(SEQUENCE, &["id"])).await?;
         Ok(())
+    }
+
+    async fn publish_sequence(&mut self, row: &SequenceRow, change: &RunChange) -> StoreResult<()> {
+        let mut cells = revision_cells(row);
+        cells.push(change.policy.code().into());
+        cells.push(json(&change.step_map).into());
+        self.insert("sequence_revisions", PUBLISHED, &[cells], "").await?;
+        self.save_sequence(row).await
     }
 
     async fn delete_sequence(&mut self, id: &str) -> StoreResult<()> {
@@ -293,7 +322,7 @@ impl SeaTx {
 
     async fn sequence_rows(&self, condition: &str, values: Vec<Value>) -> StoreResult<Vec<SequenceRow>> {
         let sql = format!(
-            "SELECT s.id, s.revision, s.etag, s.state, s.created_at, s.updated_at, s.started_at, r.body \
+            "SELECT s.id, s.revision, s.changed_by, s.etag, s.state, s.created_at, s.updated_at, s.started_at, r.body \
              FROM sequences s JOIN sequence_revisions r ON {} AND r.sequence = s.id AND r.revision = s.revision \
              WHERE {} AND {condition}",
             self.here_in("r."),
@@ -318,6 +347,7 @@ fn sequence_cells(row: &SequenceRow) -> Vec<Cell> {
     vec![
         row.id.clone().into(),
         row.revision.into(),
+        row.changed_by.into(),
         row.etag.clone().into(),
         row.state.code().into(),
         row.body.trigger.funnel.clone().into(),
@@ -349,12 +379,22 @@ fn sequence(row: &QueryResult) -> StoreResult<SequenceRow> {
     Ok(SequenceRow {
         id: get(row, T, "id")?,
         revision: get(row, T, "revision")?,
+        changed_by: get(row, T, "changed_by")?,
         etag: get(row, T, "etag")?,
         state: coded(row, T, "state")?,
         body: get_json(row, "sequence_revisions", "body")?,
         created_at: Timestamp(get(row, T, "created_at")?),
         updated_at: Timestamp(get(row, T, "updated_at")?),
         started_at: instant(row, T, "started_at")?,
+    })
+}
+
+fn run_change(row: &QueryResult) -> StoreResult<RunChange> {
+    const T: &str = "sequence_revisions";
+    Ok(RunChange {
+        revision: get(row, T, "revision")?,
+        policy: coded(row, T, "run_policy")?,
+        step_map: get_json(row, T, "step_map")?,
     })
 }
 

@@ -50,8 +50,26 @@ const RUN: &Columns = &[
 ];
 
 /// What a run's holder may change.
-const CHANGING: &[&str] =
-    &["conversation", "customer", "state", "end_reason", "step", "next_at", "ended_at", "progress"];
+const CHANGING: &[&str] = &[
+    "conversation",
+    "customer",
+    "sequence_revision",
+    "state",
+    "end_reason",
+    "step",
+    "next_at",
+    "ended_at",
+    "progress",
+];
+
+/// What moves with a run to another revision.
+const MOVED: &Columns = &[
+    ("id", Kind::Uuid),
+    ("sequence_revision", Kind::Int),
+    ("step", Kind::Int),
+    ("next_at", Kind::Int),
+    ("progress", Kind::Given),
+];
 
 const TOLD: &Columns = &[("id", Kind::Uuid), ("progress", Kind::Given)];
 
@@ -127,6 +145,17 @@ impl Runs for SeaTx {
     async fn runs(&mut self, filter: &LedgerFilter, limit: u32) -> StoreResult<Vec<RunRow>> {
         let (sql, values) = self.run_conditions(filter)?.newest("*", T, limit);
         self.all(&sql, values).await?.iter().map(run).collect()
+    }
+
+    async fn count_runs(&mut self, sequence: &str) -> StoreResult<i64> {
+        let sql = format!(
+            "SELECT COUNT(*) AS open FROM runs WHERE {} AND sequence = {} AND state = {}",
+            self.here(),
+            self.bind(1),
+            RunState::Running.code()
+        );
+        let row = self.one(&sql, vec![sequence.into()]).await?;
+        row.map_or(Ok(0), |row| get(&row, T, "open"))
     }
 
     async fn end_runs(&mut self, runs: &[(Uuid, EndReason)], now: Timestamp) -> StoreResult<()> {
@@ -285,6 +314,25 @@ impl Runs for SeaTx {
             RunState::Running.code()
         );
         SeaTx::run(self, &sql, with(&values, now)).await?;
+        Ok(())
+    }
+
+    async fn move_runs(&mut self, runs: &[RunRow]) -> StoreResult<()> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<Vec<Cell>> = runs.iter().map(moved_cells).collect();
+        let Source { select, values } = self.source(MOVED, &rows, 1);
+        let running = format!("state = {}", RunState::Running.code());
+        self.lock_in_order(T, "id", &running, &select, values.clone()).await?;
+        let sql = format!(
+            "UPDATE runs SET {}, epoch = runs.epoch + 1, lease_owner = NULL, lease_until = NULL, crash_count = 0 \
+             FROM ({}) AS v WHERE {} AND runs.{running}",
+            assign(&["sequence_revision", "step", "next_at", "progress"]),
+            self.batch(&select),
+            self.is_of_batch(T, &["id"])
+        );
+        SeaTx::run(self, &sql, values).await?;
         Ok(())
     }
 
@@ -455,6 +503,8 @@ fn words(reason: EndReason) -> &'static str {
         EndReason::CoolDown => "its subject had a run not long before",
         EndReason::AgentActed => "our side spoke",
         EndReason::Overlap => "the run of the time before was under way",
+        EndReason::StepRemoved => "its step was removed",
+        EndReason::SequenceChanged => "a new revision of its sequence ended the run",
     }
 }
 
@@ -480,6 +530,16 @@ fn run_cells(run: &RunRow) -> Vec<Cell> {
         json(&run.progress).into(),
     ]);
     cells
+}
+
+fn moved_cells(run: &RunRow) -> Vec<Cell> {
+    vec![
+        run.id.into(),
+        run.sequence_revision.into(),
+        run.step.into(),
+        run.next_at.map(|at| at.0).into(),
+        json(&run.progress).into(),
+    ]
 }
 
 fn run(row: &QueryResult) -> StoreResult<RunRow> {

@@ -3,6 +3,7 @@
 //! Postgres takes part when `TEST_DATABASE_URL` is set: each test creates a database
 //! of its own there and drops it.
 
+use std::collections::BTreeMap;
 use std::slice::from_ref;
 
 use rekindle_core::Timestamp;
@@ -17,8 +18,8 @@ use rekindle_ports::ledger::{
     RunEvent, RunKey, RunRow, RunState,
 };
 use rekindle_ports::resources::{
-    DestinationKind, DestinationRow, SecretValue, SequenceRow, SmtpTls, SuppressionKind, SuppressionReason,
-    SuppressionRow,
+    DestinationKind, DestinationRow, RunChange, RunPolicy, SecretValue, SequenceRow, SmtpTls,
+    SuppressionKind, SuppressionReason, SuppressionRow,
 };
 use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::store::{Queue, Store};
@@ -100,6 +101,7 @@ on_both! {
     an_operators_decision_fences_the_sender => decisions;
     lists_combine_their_filters_and_go_on_where_they_stopped => lists;
     a_run_that_awaits_a_delivery_is_woken_and_its_ledger_keeps_its_order => wakes;
+    a_run_that_is_moved_is_nobodys_and_one_that_is_over_stays_so => moves;
     resources_come_back_as_they_were_written => resources;
     workspaces_do_not_see_each_other => strangers;
 }
@@ -384,6 +386,38 @@ async fn wakes(store: &SeaStore) {
     assert_eq!(tx.run_log(id(1)).await.unwrap(), lines);
 }
 
+async fn moves(store: &SeaStore) {
+    let mut tx = begin(store).await;
+    tx.insert_runs(&[run(1), run(2), RunRow { sequence: "other".into(), ..run(3) }]).await.unwrap();
+    assert_eq!(tx.count_runs("nudge").await.unwrap(), 2);
+    let claims = tx.claim_runs(scope().bucket, NOW, &lease(LONG), 10).await.unwrap();
+    assert_eq!(claims.len(), 3);
+    tx.end_runs(&[(id(2), EndReason::StepRemoved)], NOW).await.unwrap();
+    assert_eq!(tx.count_runs("nudge").await.unwrap(), 1);
+    let mut wiser = progress();
+    wiser.visit("rest");
+    let gone = |number| {
+        let progress = wiser.clone();
+        RunRow { sequence_revision: 7, step: 3, next_at: None, progress, ..run(number) }
+    };
+    tx.move_runs(&[gone(1), gone(2)]).await.unwrap();
+    assert_eq!(tx.run(id(1)).await.unwrap(), Some(gone(1)));
+    let over = tx.run(id(2)).await.unwrap().expect("there");
+    assert_eq!((over.sequence_revision, over.step, over.state), (2, 0, RunState::Ended));
+    let stale = RunRow { step: 1, ..run(1) };
+    for claim in claims.iter().filter(|claim| claim.key.id == id(1)) {
+        assert!(!tx.release_run(claim, &stale).await.unwrap());
+    }
+    assert_eq!(tx.run(id(1)).await.unwrap(), Some(gone(1)));
+    // Whoever holds it from now on writes its revision with it.
+    tx.wake_runs(&[id(1)], NOW).await.unwrap();
+    let claims = tx.claim_runs(scope().bucket, NOW, &lease(LONG), 10).await.unwrap();
+    let claim = claims.iter().find(|claim| claim.key.id == id(1)).expect("it is free");
+    let further = RunRow { sequence_revision: 8, ..gone(1) };
+    assert!(tx.release_run(claim, &further).await.unwrap());
+    assert_eq!(tx.run(id(1)).await.unwrap(), Some(further));
+}
+
 async fn resources(store: &SeaStore) {
     let mut tx = begin(store).await;
     let sequence = sequence();
@@ -399,9 +433,16 @@ async fn resources(store: &SeaStore) {
     tx.save_sequence(&second).await.unwrap();
     assert_eq!(tx.sequence("nudge").await.unwrap(), Some(second.clone()));
     assert_eq!(tx.sequences("a", 10).await.unwrap(), std::slice::from_ref(&second));
-    assert_eq!(tx.sequences_of("checkout").await.unwrap(), [second]);
+    assert_eq!(tx.sequences_of("checkout").await.unwrap(), from_ref(&second));
     assert!(tx.sequences_of("other").await.unwrap().is_empty());
     assert_eq!(tx.sequence_revision("nudge", 1).await.unwrap(), Some(sequence.body));
+    assert!(tx.run_changes("nudge").await.unwrap().is_empty());
+    let third = SequenceRow { revision: 3, changed_by: 3, ..second };
+    let step_map = BTreeMap::from([("old".to_owned(), String::new())]);
+    let said = RunChange { revision: 3, policy: RunPolicy::Migrate, step_map };
+    tx.publish_sequence(&third, &said).await.unwrap();
+    assert_eq!(tx.sequence("nudge").await.unwrap(), Some(third));
+    assert_eq!(tx.run_changes("nudge").await.unwrap(), [said]);
     tx.delete_sequence("nudge").await.unwrap();
     assert_eq!(tx.sequence("nudge").await.unwrap(), None);
 
@@ -612,6 +653,7 @@ fn sequence() -> SequenceRow {
     SequenceRow {
         id: "nudge".into(),
         revision: 1,
+        changed_by: 0,
         etag: "e".into(),
         state: SequenceState::Draft,
         body: Sequence {

@@ -59,6 +59,7 @@ ENUMS = {
         "sequence.steps[0].wait.basis": False,
         "sequence.steps[1].unknownOutcome": False,
     },
+    "SequenceService/UpdateSequence": {"runPolicy": False},
     "DestinationService/CreateDestination": {"destination.smtp.tls": False},
     "RunService/ListRuns": {"state": False},
     "RunService/ChangeRuns": {"change": True},
@@ -145,8 +146,8 @@ def enums(valid):
 
 
 def wrong_enum(method, path):
-    """A policy for live journeys stands beside the definition."""
-    return invalid(path) if path == "livePolicy" else refusal(method, path)
+    """A policy for live journeys or runs stands beside the definition."""
+    return invalid(path) if path in ("livePolicy", "runPolicy") else refusal(method, path)
 
 
 def times(valid):

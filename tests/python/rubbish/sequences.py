@@ -157,6 +157,16 @@ def sequences(valid):
         masked.update_mask.paths.extend(paths)
         yield Case(f"mask {str(paths)[:30]}", change, masked, invalid("updateMask"))
     yield Case("a stale etag", change, changed(valid[change], "sequence.etag", "stale"), Want("ABORTED", "STALE_ETAG"))
+    for name, policy, map_ in (
+        ("to no step", 2, {"ask": "nowhere"}),
+        ("from no step", 2, {"nobody": "ask"}),
+        ("with NUL", 2, {"a\0b": "a\0b"}),
+        ("very long", 2, {"x" * 100_000: "y" * 100_000}),
+        ("without a policy", 0, {"ask": "ask"}),
+        ("of those that are cancelled", 3, {"ask": ""}),
+    ):
+        moved = changed(changed(valid[change], "runPolicy", policy), "stepMap", map_)
+        yield Case(f"step map {name}", change, moved, Below("stepMap"))
     for verb in ("Delete", "Start"):
         name = f"SequenceService/{verb}Sequence"
         yield Case("a stale etag", name, changed(valid[name], "etag", "stale"), Want("ABORTED", "STALE_ETAG"))

@@ -1,5 +1,7 @@
 //! A sequence laid out flat: what a run does next is a place in a list.
 
+use std::collections::BTreeMap;
+
 use super::action::{Branch, Repeat, Split, WaitFor};
 use super::quiet::Quiet;
 use super::{Action, MessageClass, Sequence, Step};
@@ -11,7 +13,15 @@ use crate::violation::Violations;
 #[derive(Debug)]
 pub struct Program {
     pub(super) ops: Vec<Op>,
+    stretches: BTreeMap<String, Stretch>,
     quiet: Option<Quiet>,
+}
+
+/// Where a step lies in the list, with all that is inside it.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    first: usize,
+    behind: usize,
 }
 
 /// One thing to do.
@@ -44,7 +54,7 @@ pub(super) struct Way {
 impl Program {
     /// Lays a sequence out; `None` for one that was never valid.
     pub fn compile(sequence: &Sequence) -> Option<Self> {
-        let mut layout = Layout { ops: Vec::new(), is_sound: true };
+        let mut layout = Layout { ops: Vec::new(), stretches: BTreeMap::new(), is_sound: true };
         layout.block(&sequence.steps);
         let may_rest = sequence.class == MessageClass::Marketing;
         let mut violations = Violations::new();
@@ -52,7 +62,8 @@ impl Program {
             let hours = Hours::compile(&spec.hours, &spec.holidays, &mut violations)?;
             Some(Quiet::new(spec, hours))
         });
-        (layout.is_sound && violations.is_empty()).then_some(Self { ops: layout.ops, quiet })
+        let Layout { ops, stretches, is_sound } = layout;
+        (is_sound && violations.is_empty()).then_some(Self { ops, stretches, quiet })
     }
 
     /// When its mails may not go; `None` for those that always may.
@@ -87,17 +98,45 @@ impl Program {
         }
         None
     }
+
+    /// Where a step begins; `None` for one that there is not.
+    pub fn place_of(&self, step: &str) -> Option<usize> {
+        self.stretches.get(step).map(|stretch| stretch.first)
+    }
+
+    /// What comes behind a step, and behind all that is inside it.
+    pub fn behind(&self, step: &str) -> Option<usize> {
+        self.stretches.get(step).map(|stretch| stretch.behind)
+    }
+
+    /// Behind the last step.
+    pub fn end(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Ids of the repetitions that a place is inside of, the outermost first.
+    pub(super) fn rounds_around(&self, place: usize) -> Vec<&str> {
+        let before = self.ops.iter().take(place);
+        before
+            .filter_map(|op| match op {
+                Op::Round { step, exit, .. } if *exit > place => Some(step.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
 }
 
 /// A list in the making.
 struct Layout {
     ops: Vec<Op>,
+    stretches: BTreeMap<String, Stretch>,
     is_sound: bool,
 }
 
 impl Layout {
     fn block(&mut self, steps: &[Step]) {
         for step in steps {
+            let first = self.ops.len();
             match &step.action {
                 Action::WaitFor(wait) => self.wait_for(&step.id, wait),
                 Action::Branch(branch) => self.branch(&step.id, branch),
@@ -116,6 +155,7 @@ impl Layout {
                 | Action::EmitEvent(_)
                 | Action::End => self.ops.push(Op::Do { step: step.clone(), hours: None }),
             }
+            self.stretches.insert(step.id.clone(), Stretch { first, behind: self.ops.len() });
         }
     }
 

@@ -65,6 +65,16 @@ pub enum Awaits {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         heard: Vec<String>,
     },
+    /// That a moment comes.
+    Moment {
+        /// Id of the step that waits.
+        step: String,
+        /// When the wait began; the moment is told from here, by the clock and the calendar as they
+        /// are when somebody looks.
+        since: Timestamp,
+        /// The moment, as it was told last.
+        until: Timestamp,
+    },
     /// That a message may go.
     Leave {
         /// Id of the step that sends it.
@@ -78,8 +88,16 @@ impl Awaits {
     /// Id of the step that the run is held in.
     pub fn step(&self) -> &str {
         match self {
-            Self::Delivery { step, .. } | Self::Rule { step, .. } | Self::Leave { step, .. } => step,
+            Self::Delivery { step, .. }
+            | Self::Rule { step, .. }
+            | Self::Moment { step, .. }
+            | Self::Leave { step, .. } => step,
         }
+    }
+
+    /// Whether it is the time on the customer's clock that lets the run go on.
+    pub fn goes_by_the_clock(&self) -> bool {
+        matches!(self, Self::Moment { .. } | Self::Leave { .. })
     }
 }
 

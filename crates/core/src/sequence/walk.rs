@@ -3,19 +3,19 @@
 
 use jiff::tz::TimeZone;
 
-use super::action::{Wait, WaitUntil};
 use super::program::{Op, Way};
 use super::progress::Awaits;
 use super::quiet::Ruling;
 use super::{Action, Program, Progress, Step};
-use crate::calendar::{Calendar, Hours, next_time, zone_named};
+use crate::calendar::{Calendar, Hours, zone_named};
 use crate::detect::human_span;
 use crate::event::Event;
-use crate::funnel::TimeBasis;
 use crate::funnel::compile::facts;
 use crate::predicate::{Facts, Predicate};
 use crate::time::Timestamp;
 use crate::value::{Properties, Value};
+
+mod waits;
 
 /// What a run sees.
 #[derive(Debug, Clone, Copy)]
@@ -128,28 +128,14 @@ pub fn walk<'p>(
                 Waited::Late => *place = *late,
                 Waited::Not(until) => return Next::At(until),
             },
-            Op::Do { step, hours } => {
-                let next = match &step.action {
-                    Action::Wait(wait) => walk.wait(step, *wait),
-                    Action::WaitUntil(until) => walk.wait_until(step, until, hours.as_ref()),
-                    Action::End => {
-                        walk.note("ended_here", &step.id, "an end".into());
-                        Err(Next::Completed)
-                    }
-                    _ => match walk.leave(program, step) {
-                        Leave::Go(visit) => Err(Next::Send(step, visit)),
-                        Leave::Not => Ok(None),
-                        Leave::Later(at) => return Next::At(at),
-                        Leave::Over => Err(Next::Quiet),
-                    },
-                };
-                *place += 1;
-                match next {
-                    Ok(None) => {}
-                    Ok(Some(at)) => return Next::At(at),
-                    Err(next) => return next,
+            Op::Do { step, hours } => match walk.carry_out(program, step, hours.as_ref()) {
+                Done::Goes => *place += 1,
+                Done::Stays(at) => return Next::At(at),
+                Done::Leads(next) => {
+                    *place += 1;
+                    return next;
                 }
-            }
+            },
         }
     }
     Next::Completed
@@ -168,12 +154,14 @@ enum Waited {
     Not(Timestamp),
 }
 
-/// Whether a message may go.
-enum Leave {
-    Go(u32),
-    Not,
-    Later(Timestamp),
-    Over,
+/// How a step without steps inside it stands.
+enum Done<'p> {
+    /// It is done: on to the next.
+    Goes,
+    /// The run stays in it until then.
+    Stays(Timestamp),
+    /// The run is behind it, and this is to be done first.
+    Leads(Next<'p>),
 }
 
 impl Walk<'_, '_> {
@@ -273,47 +261,20 @@ impl Walk<'_, '_> {
         self.note(outcome, step, why);
     }
 
-    fn wait<'p>(&mut self, step: &Step, wait: Wait) -> Result<Option<Timestamp>, Next<'p>> {
-        self.progress.visit(&step.id);
-        let (now, span) = (self.seen.now, human_span(wait.span));
-        let (at, words) = match wait.basis {
-            TimeBasis::Wall => (Some(now.plus(wait.span)), format!("waits {span}")),
-            TimeBasis::Business => (
-                self.seen.business.and_then(|calendar| calendar.add(now, wait.span)),
-                format!("waits {span} of business time"),
-            ),
-        };
-        let Some(at) = at else {
-            return Err(Next::Stuck(format!("step {:?}: the calendar does not hold {span}", step.id)));
-        };
-        self.note("waiting", &step.id, format!("{words}, until {}", at.to_rfc3339()));
-        Ok(Some(at))
-    }
-
-    fn wait_until<'p>(
-        &mut self,
-        step: &Step,
-        until: &WaitUntil,
-        hours: Option<&Hours>,
-    ) -> Result<Option<Timestamp>, Next<'p>> {
-        self.progress.visit(&step.id);
-        let (now, zone) = (self.seen.now, self.seen.zone);
-        let at = match until {
-            WaitUntil::Hours(_) => hours.and_then(|hours| hours.within(zone.zone.clone()).next_open(now)),
-            WaitUntil::Time { minute, days } => next_time(*minute, days, &zone.zone, now),
-        };
-        let Some(at) = at else {
-            return Err(Next::Stuck(format!("step {:?}: that moment never comes", step.id)));
-        };
-        if at <= now {
-            return Ok(None);
+    fn carry_out<'p>(&mut self, program: &Program, step: &'p Step, hours: Option<&Hours>) -> Done<'p> {
+        match &step.action {
+            Action::Wait(wait) => self.wait(step, *wait),
+            Action::WaitUntil(until) => self.wait_until(step, until, hours),
+            Action::End => {
+                self.note("ended_here", &step.id, "an end".into());
+                Done::Leads(Next::Completed)
+            }
+            _ => self.leave(program, step),
         }
-        self.note("waiting", &step.id, format!("waits until {}, zone {}", at.to_rfc3339(), zone.words));
-        Ok(Some(at))
     }
 
     /// Asks the quiet hours whether a message may go.
-    fn leave(&mut self, program: &Program, step: &Step) -> Leave {
+    fn leave<'p>(&mut self, program: &Program, step: &'p Step) -> Done<'p> {
         let now = self.seen.now;
         let since = match self.progress.awaits.take() {
             Some(Awaits::Leave { step: awaited, since }) if awaited == step.id => since,
@@ -323,22 +284,22 @@ impl Walk<'_, '_> {
         // Only people are let rest.
         let quiet = program.quiet().filter(|_| matches!(step.action, Action::SendEmail(_)));
         match quiet.map_or(Ruling::Send, |quiet| quiet.rule(&zone.zone, since, now)) {
-            Ruling::Send => Leave::Go(self.progress.visit(&step.id)),
+            Ruling::Send => Done::Leads(Next::Send(step, self.progress.visit(&step.id))),
             Ruling::Defer(free) => {
                 self.progress.awaits = Some(Awaits::Leave { step: step.id.clone(), since });
                 let words = format!("quiet hours until {}, zone {}", free.to_rfc3339(), zone.words);
                 self.note("deferred", &step.id, words);
-                Leave::Later(free)
+                Done::Stays(free)
             }
             Ruling::Skip => {
                 self.progress.visit(&step.id);
                 self.progress.came_to(&step.id, "quiet_hours");
                 self.note("left_out", &step.id, format!("quiet hours, zone {}", zone.words));
-                Leave::Not
+                Done::Goes
             }
             Ruling::Abort => {
                 self.note("left_out", &step.id, format!("quiet hours, zone {}", zone.words));
-                Leave::Over
+                Done::Leads(Next::Quiet)
             }
         }
     }

@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rekindle_core::Timestamp;
-use rekindle_core::event::Event;
+use rekindle_core::event::{CUSTOMER_UPDATED, Event};
 use rekindle_core::fold::Silence;
 use rekindle_core::fold::passage::Standing;
 use rekindle_core::funnel::{CompiledFunnel, OwedBy};
 use rekindle_core::mark::{MarkFate, MarkKey, MarkKind};
 use rekindle_core::sequence::Progress;
+use rekindle_core::sequence::progress::Awaits;
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{EndReason, RunRow};
 use uuid::Uuid;
@@ -106,7 +107,9 @@ impl Effects {
         let over: HashSet<Uuid> = ended.iter().map(|(run, _)| *run).collect();
         // What is said about a customer as such concerns the runs of all their conversations.
         let alone = fresh.iter().filter(|event| event.conversation.is_none());
-        let customers: BTreeSet<Uuid> = alone.filter_map(|event| event.customer).collect();
+        let mut customers: BTreeSet<Uuid> = alone.filter_map(|event| event.customer).collect();
+        let moved = moved_customers(fresh);
+        customers.extend(&moved);
         let customers: Vec<Uuid> = customers.into_iter().collect();
         let further = tx.open_runs_of_customers(&customers).await?;
         let mut told: BTreeMap<Uuid, Progress> = BTreeMap::new();
@@ -114,7 +117,8 @@ impl Effects {
             let events = fresh.iter().filter(|event| concerns(run, event, owners));
             let mut progress = run.progress.clone();
             let events: Vec<String> = events.map(|event| event.id.clone()).collect();
-            if !events.is_empty() && progress.hear(events) {
+            let hears = !events.is_empty() && progress.hear(events);
+            if hears || goes_by_another_clock(run, &moved) {
                 told.insert(run.id, progress);
             }
         }
@@ -225,6 +229,20 @@ impl Effects {
 /// Whether an event is the customer coming back.
 pub(crate) fn comes_back(event: &Event) -> bool {
     event.is_return() && !event.carries_attributes()
+}
+
+/// Customers who may live by another clock from now on.
+fn moved_customers(fresh: &[Event]) -> HashSet<Uuid> {
+    let names_a_zone =
+        |event: &&Event| event.kind == CUSTOMER_UPDATED && event.properties.contains_key("zone");
+    fresh.iter().filter(names_a_zone).filter_map(|event| event.customer).collect()
+}
+
+/// Whether a run waits for a time of day on a clock that may be another one now, so that it is to be
+/// woken, and to say anew until when it waits.
+fn goes_by_another_clock(run: &RunRow, moved: &HashSet<Uuid>) -> bool {
+    run.customer.is_some_and(|customer| moved.contains(&customer))
+        && run.progress.awaits.as_ref().is_some_and(Awaits::goes_by_the_clock)
 }
 
 /// Whether an event is one that a run may wait for.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rekindle_core::sequence::{Sequence, SequenceState};
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::RunRow;
-use rekindle_ports::resources::{DestinationRow, SequenceRow, WorkspaceRow};
+use rekindle_ports::resources::{DestinationRow, RunChange, SequenceRow, WorkspaceRow};
 use rekindle_ports::rows::RevisionRow;
 
 use super::compose::latest;
@@ -17,14 +17,32 @@ use crate::error::EngineResult;
 
 /// Rows that were read, each by what it was asked by; those that are missing too.
 #[derive(Default)]
-pub(super) struct Shelf {
+pub(crate) struct Shelf {
     workspace: Option<Arc<WorkspaceRow>>,
     destinations: HashMap<String, Option<DestinationRow>>,
     /// Newest revisions by funnel.
     latest: HashMap<String, Option<Arc<RevisionRow>>>,
     /// Sequences that are bound to a funnel.
     bound: HashMap<String, Vec<SequenceRow>>,
+    /// Sequences that moved to another funnel.
+    elsewhere: HashMap<String, Option<Standing>>,
     bodies: HashMap<(String, i32), Option<Arc<Sequence>>>,
+    /// What revisions say of runs, by sequence.
+    changes: HashMap<String, Arc<Vec<RunChange>>>,
+}
+
+/// Where a sequence stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub state: SequenceState,
+    /// Newest revision that says what becomes of the runs of those before it.
+    pub changed_by: i32,
+}
+
+impl Standing {
+    fn of(row: &SequenceRow) -> Self {
+        Self { state: row.state, changed_by: row.changed_by }
+    }
 }
 
 impl Shelf {
@@ -55,26 +73,55 @@ impl Shelf {
     }
 
     /// Where a run's sequence stands; `None` when it was deleted.
-    pub async fn state(&mut self, tx: &mut dyn Tx, run: &RunRow) -> EngineResult<Option<SequenceState>> {
+    pub async fn standing(&mut self, tx: &mut dyn Tx, run: &RunRow) -> EngineResult<Option<Standing>> {
         let funnel = &run.trigger.funnel;
         if !self.bound.contains_key(funnel) {
             self.bound.insert(funnel.clone(), tx.sequences_of(funnel).await?);
         }
         let mut bound = self.bound.get(funnel).into_iter().flatten();
         if let Some(row) = bound.find(|row| row.id == run.sequence) {
-            return Ok(Some(row.state));
+            return Ok(Some(Standing::of(row)));
         }
-        // Its row is locked only where it moved to another funnel.
-        Ok(tx.sequence(&run.sequence).await?.map(|row| row.state))
+        if !self.elsewhere.contains_key(&run.sequence) {
+            // Its row is locked only where it moved to another funnel.
+            let row = tx.sequence(&run.sequence).await?;
+            self.elsewhere.insert(run.sequence.clone(), row.as_ref().map(Standing::of));
+        }
+        Ok(self.elsewhere.get(&run.sequence).copied().flatten())
+    }
+
+    /// What the state of a run's sequence is; `None` when it was deleted.
+    pub async fn state(&mut self, tx: &mut dyn Tx, run: &RunRow) -> EngineResult<Option<SequenceState>> {
+        Ok(self.standing(tx, run).await?.map(|standing| standing.state))
     }
 
     /// The steps that a run walks.
     pub async fn body(&mut self, tx: &mut dyn Tx, run: &RunRow) -> EngineResult<Option<Arc<Sequence>>> {
-        let key = (run.sequence.clone(), run.sequence_revision);
+        self.revision(tx, &run.sequence, run.sequence_revision).await
+    }
+
+    /// What a revision of a sequence says.
+    pub async fn revision(
+        &mut self,
+        tx: &mut dyn Tx,
+        sequence: &str,
+        revision: i32,
+    ) -> EngineResult<Option<Arc<Sequence>>> {
+        let key = (sequence.to_owned(), revision);
         if !self.bodies.contains_key(&key) {
-            let body = tx.sequence_revision(&run.sequence, run.sequence_revision).await?;
+            let body = tx.sequence_revision(sequence, revision).await?;
             self.bodies.insert(key.clone(), body.map(Arc::new));
         }
         Ok(self.bodies.get(&key).cloned().flatten())
+    }
+
+    /// What the revisions of a sequence say of runs, oldest first.
+    pub async fn changes(&mut self, tx: &mut dyn Tx, sequence: &str) -> EngineResult<Arc<Vec<RunChange>>> {
+        if let Some(known) = self.changes.get(sequence) {
+            return Ok(Arc::clone(known));
+        }
+        let changes = Arc::new(tx.run_changes(sequence).await?);
+        self.changes.insert(sequence.to_owned(), Arc::clone(&changes));
+        Ok(changes)
     }
 }

@@ -19,6 +19,7 @@ use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
 
 use super::compose::{Order, compose, delivery_id};
+use super::follow::{Fate, follow};
 use super::heard::Heard;
 use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::shelf::Shelf;
@@ -63,8 +64,21 @@ pub(super) fn advance(
         let held = tx.hold_runs(&claims).await?;
         let claims: HashMap<Uuid, Claimed<RunKey>> =
             claims.into_iter().map(|claim| (claim.key.id, claim)).collect();
-        let running: Vec<RunRow> = held.into_iter().filter(|run| run.state == RunState::Running).collect();
-        let mut shelf = Shelf::default();
+        let (mut shelf, mut done, mut running) = (Shelf::default(), Done::default(), Vec::new());
+        for mut run in held {
+            if run.state != RunState::Running {
+                continue;
+            }
+            match follow(tx, &inner.programs, &mut shelf, &mut run, now).await? {
+                Fate::Stays => {}
+                Fate::Goes(line) => done.lines.push(line),
+                Fate::Ends(reason) => {
+                    done.ended.push((run.id, reason));
+                    continue;
+                }
+            }
+            running.push(run);
+        }
         let mut walk = Walk {
             inner: &inner,
             deliver: &*deliver,
@@ -72,7 +86,7 @@ pub(super) fn advance(
             now,
             heard: Heard::by(tx, &inner, &mut shelf, &running).await?,
             shelf,
-            done: Done::default(),
+            done,
         };
         let mut awaited = walk.awaited(tx, &running).await?;
         for run in running {

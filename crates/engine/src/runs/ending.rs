@@ -49,5 +49,7 @@ pub(crate) fn words(reason: EndReason) -> &'static str {
         EndReason::CoolDown => "there was a run of the sequence not long before",
         EndReason::AgentActed => "our side owed the word, and spoke",
         EndReason::Overlap => "the run of the time before was under way",
+        EndReason::StepRemoved => "its step was removed",
+        EndReason::SequenceChanged => "a new revision cancelled it",
     }
 }

@@ -156,7 +156,7 @@ impl Story {
         let mut inputs = Vec::new();
         match line.kind.as_str() {
             "started" | "skipped" => {
-                inputs.push(("sequence", format!("{} revision {}", run.sequence, run.sequence_revision)));
+                inputs.push(("sequence", self.sequence_of(run)));
                 inputs.push(("arm", run.arm.as_str().to_owned()));
                 if run.trigger.silence().is_none() {
                     inputs.push(("started by", run.trigger.anchor.clone()));
@@ -177,6 +177,15 @@ impl Story {
             text,
             inputs,
         })
+    }
+
+    /// The sequence in which a run began; without the revision where it went on in another one.
+    fn sequence_of(&self, run: &RunRow) -> String {
+        let mut lines = self.lines.get(&run.id).into_iter().flatten();
+        if lines.any(|line| line.kind == "migrated") {
+            return run.sequence.clone();
+        }
+        format!("{} revision {}", run.sequence, run.sequence_revision)
     }
 
     fn of_attempts<'a>(

@@ -12,12 +12,12 @@ use rekindle_ports::{Deliver, Tx};
 use crate::error::{EngineError, EngineResult, Invalid, ResourceKind};
 use crate::funnels;
 
-/// Checks a definition; all violations at once, that of the id first.
+/// Checks a definition; all violations at once, those of what surrounds it first.
 pub(crate) async fn check(
     tx: &mut dyn Tx,
     deliver: &dyn Deliver,
     sequence: &Sequence,
-    wrong_id: Option<Violation>,
+    mut violations: Vec<Violation>,
 ) -> EngineResult<()> {
     let mut found = Violations::new();
     validate(sequence, &mut found);
@@ -28,7 +28,7 @@ pub(crate) async fn check(
             }
         }
     }
-    let mut violations: Vec<Violation> = wrong_id.into_iter().chain(found.into_vec()).collect();
+    violations.extend(found.into_vec());
     for unmet in unmet(tx, sequence).await? {
         // What is malformed is not looked for in vain.
         if !violations.iter().any(|known| known.field == unmet.field) {

@@ -114,7 +114,7 @@ async fn answer(
         Simulated::Stored(id) => existing(tx, &id).await?,
         Simulated::Draft { id, body } => drafted(id, *body, now),
     };
-    definition::check(tx, &*inner.deliver, &sequence.body, None).await?;
+    definition::check(tx, &*inner.deliver, &sequence.body, Vec::new()).await?;
     let program = inner.programs.of(&sequence.body);
     let program = program.ok_or_else(|| wrong("steps", "this version cannot walk through them"))?;
     let trigger = &sequence.body.trigger;

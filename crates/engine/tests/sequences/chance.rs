@@ -23,7 +23,7 @@ const MOVES: u32 = 30;
 
 /// A number from the environment, for more games or others.
 #[expect(clippy::disallowed_methods, reason = "a test has no configuration but its environment")]
-fn number(name: &str, default: u64) -> u64 {
+pub fn number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} takes a number")),
         Err(_) => default,

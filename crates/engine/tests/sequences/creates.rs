@@ -7,13 +7,12 @@ use rekindle_core::sequence::Sequence;
 use rekindle_core::time::HOUR;
 use rekindle_engine::destinations::{DestinationChange, DestinationDraft};
 use rekindle_engine::error::EngineResult;
-use rekindle_engine::sequences::SequenceChange;
 use rekindle_engine::workspace::WorkspaceChange;
 use rekindle_engine::{Creation, EngineError};
 use rekindle_ports::resources::WorkspaceBody;
 use rekindle_testkit::{databases, everything};
 
-use crate::house::{House, hook, nudge, support};
+use crate::house::{House, change, hook, nudge, support};
 
 const NEW: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -71,8 +70,7 @@ async fn a_repeated_create_of_a_sequence_is_answered_as_the_first() {
         engine.create_sequence(scope, "nudge", nudge(), check).await.expect("it would do");
         let first = create("nudge", nudge()).await.expect("new");
         let other = Sequence { display_name: "Another".into(), ..nudge() };
-        let change = SequenceChange { sequence: other.clone(), etag: None, validate_only: false };
-        engine.update_sequence(scope, "nudge", change).await.expect("there");
+        engine.update_sequence(scope, "nudge", change(other.clone())).await.expect("there");
         house.clock.advance(HOUR);
         assert_eq!(create("nudge", nudge()).await.expect("a repeat"), first);
         assert_eq!(engine.sequence(scope, "nudge").await.expect("there").revision, 2);

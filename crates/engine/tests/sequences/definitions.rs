@@ -10,7 +10,7 @@ use rekindle_ports::resources::WorkspaceBody;
 use rekindle_testkit::databases;
 use serde_json::json;
 
-use crate::house::{House, email, nudge, sequence, step, webhook, wrong_fields};
+use crate::house::{House, change, email, nudge, sequence, step, webhook, wrong_fields};
 
 #[tokio::test]
 async fn a_wrong_definition_is_refused_whole_with_every_field() {
@@ -59,9 +59,9 @@ async fn a_sequence_is_a_draft_that_changes_by_revisions() {
         assert!(matches!(twice, Err(EngineError::Exists { .. })));
         let mut body = nudge();
         body.display_name = "Another".into();
-        let change =
-            SequenceChange { sequence: body, etag: Some(created.etag.clone()), validate_only: false };
-        let updated = engine.update_sequence(scope, "nudge", change.clone()).await.expect("good");
+        let change = SequenceChange { etag: Some(created.etag.clone()), ..change(body) };
+        let published = engine.update_sequence(scope, "nudge", change.clone()).await.expect("good");
+        let updated = published.sequence;
         assert_eq!((updated.revision, updated.body.display_name.as_str()), (2, "Another"));
         assert!(matches!(
             engine.update_sequence(scope, "nudge", change).await,

@@ -18,11 +18,12 @@ use rekindle_engine::destinations::DestinationDraft;
 use rekindle_engine::error::EngineResult;
 use rekindle_engine::loops::{LoopOptions, Loops};
 use rekindle_engine::runs::{LedgerQuery, RunView};
+use rekindle_engine::sequences::SequenceChange;
 use rekindle_engine::workspace::WorkspaceChange;
 use rekindle_engine::{Creation, Engine, EngineError, Options, Parts};
 use rekindle_ports::deliver::SendOutcome;
 use rekindle_ports::ledger::{DeliveryRow, RunState};
-use rekindle_ports::resources::{DestinationKind, MailboxSpec, SmtpTls, WorkspaceBody};
+use rekindle_ports::resources::{DestinationKind, MailboxSpec, RunPolicy, SmtpTls, WorkspaceBody};
 use rekindle_ports::rows::Lease;
 use rekindle_ports::{Deliver, Store};
 use rekindle_testkit::build::{EventExt, FunnelExt, at, event, funnel};
@@ -234,6 +235,17 @@ pub fn sequence(steps: Vec<Step>) -> Sequence {
             },
             steps,
         )
+    }
+}
+
+/// A change of a sequence that leaves its runs where they are.
+pub fn change(sequence: Sequence) -> SequenceChange {
+    SequenceChange {
+        sequence,
+        etag: None,
+        run_policy: RunPolicy::Drain,
+        step_map: BTreeMap::new(),
+        validate_only: false,
     }
 }
 

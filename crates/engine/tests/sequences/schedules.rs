@@ -1,11 +1,14 @@
 //! Runs that times start.
 
+use std::collections::BTreeMap;
+
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::sequence::{Action, Cause, Occasion, OnSchedule, Overlap, Sequence, Trigger, Wait};
 use rekindle_core::time::{DAY, HOUR};
 use rekindle_engine::runs::LedgerQuery;
 use rekindle_engine::sequences::SequenceChange;
 use rekindle_ports::ledger::{EndReason, RunState};
+use rekindle_ports::resources::RunPolicy;
 use rekindle_testkit::build::{EventExt, event};
 use rekindle_testkit::databases;
 
@@ -139,6 +142,8 @@ async fn a_paused_schedule_waits_for_its_next_time_and_a_new_revision_plans_anew
             sequence: with(|on| on.cron = "30 * * * *".into(), mail()),
             etag: None,
             validate_only: false,
+            run_policy: RunPolicy::Drain,
+            step_map: BTreeMap::new(),
         };
         house.engine.update_sequence(house.scope, "nudge", change).await.expect("a good revision");
         house.go(5_400).await;

@@ -3,13 +3,12 @@
 use rekindle_core::sequence::SequenceState;
 use rekindle_engine::error::EngineResult;
 use rekindle_engine::runs::LedgerQuery;
-use rekindle_engine::sequences::SequenceChange;
 use rekindle_engine::{EngineError, Precondition};
 use rekindle_ports::ledger::{DeliveryState, EndReason, RunState};
 use rekindle_testkit::databases;
 use uuid::Uuid;
 
-use crate::house::{House, nudge, retry};
+use crate::house::{House, change, nudge, retry};
 
 fn refusal<T: std::fmt::Debug>(answer: EngineResult<T>) -> Precondition {
     match answer {
@@ -105,9 +104,8 @@ async fn every_verb_is_refused_in_the_wrong_state() {
         assert_eq!(refusal(engine.pause_sequence(scope, "nudge").await), Precondition::SequenceState);
         engine.archive_sequence(scope, "nudge").await.expect("there");
         assert_eq!(refusal(engine.resume_sequence(scope, "nudge").await), Precondition::SequenceState);
-        let change = SequenceChange { sequence: nudge(), etag: None, validate_only: false };
         assert_eq!(
-            refusal(engine.update_sequence(scope, "nudge", change).await),
+            refusal(engine.update_sequence(scope, "nudge", change(nudge())).await),
             Precondition::SequenceState
         );
         engine.delete_sequence(scope, "nudge", None).await.expect("archived");

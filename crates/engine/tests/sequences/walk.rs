@@ -18,7 +18,7 @@ async fn a_stalled_customer_gets_the_mail_and_the_call_once() {
         let view = house.the_run().await;
         assert_eq!((view.conversation.as_deref(), view.customer.as_deref()), (Some("c1"), Some("ann")));
         assert_eq!((view.run.since, view.run.due_at), (at(0), at(600)));
-        assert_eq!((view.current_step.as_str(), view.funnel_revision), ("ask", Some(1)));
+        assert_eq!((view.current_step.as_str(), view.funnel_revision), ("patience", Some(1)));
         assert_eq!(view.mark.expect("on record").reason, "stalled after 10m of customer silence");
         house.go(4_199).await;
         assert!(house.courier.sent().is_empty());

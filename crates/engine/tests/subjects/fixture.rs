@@ -234,6 +234,7 @@ fn sequence(id: &str, wait: i64) -> SequenceRow {
     SequenceRow {
         id: id.into(),
         revision: 1,
+        changed_by: 0,
         etag: String::new(),
         state: SequenceState::Active,
         body: Sequence::new(

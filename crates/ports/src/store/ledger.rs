@@ -56,6 +56,9 @@ pub trait Runs {
     /// Runs that pass, newest first.
     async fn runs(&mut self, filter: &LedgerFilter, limit: u32) -> StoreResult<Vec<RunRow>>;
 
+    /// Number of runs of a sequence that go on.
+    async fn count_runs(&mut self, sequence: &str) -> StoreResult<i64>;
+
     /// Ends runs: whoever holds them writes nothing more. Their scheduled deliveries are
     /// cancelled, those being sent are noted as overtaken.
     async fn end_runs(&mut self, runs: &[(Uuid, EndReason)], now: Timestamp) -> StoreResult<()>;
@@ -99,6 +102,11 @@ pub trait Runs {
     /// Lets runs that wait know something, and go on now if that is earlier than their time. The
     /// caller holds the locks of their subjects, so that nobody works on them.
     async fn tell_runs(&mut self, runs: &[(Uuid, Progress)], now: Timestamp) -> StoreResult<()>;
+
+    /// Writes where runs that go on stand from now on: revision, place, what they remember and when
+    /// they go on. Whoever holds them writes nothing more. The caller holds the locks of their
+    /// subjects.
+    async fn move_runs(&mut self, runs: &[RunRow]) -> StoreResult<()>;
 
     /// Writes ledger lines.
     async fn log_run(&mut self, events: &[RunEvent]) -> StoreResult<()>;

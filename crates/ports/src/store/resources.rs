@@ -5,7 +5,8 @@ use rekindle_core::sequence::Sequence;
 
 use crate::error::StoreResult;
 use crate::resources::{
-    DestinationRow, RequestKind, RequestRow, SequenceRow, SuppressionKind, SuppressionRow, WorkspaceRow,
+    DestinationRow, RequestKind, RequestRow, RunChange, SequenceRow, SuppressionKind, SuppressionRow,
+    WorkspaceRow,
 };
 
 /// What users define beside funnels.
@@ -23,10 +24,14 @@ pub trait Resources {
     async fn peek_sequence(&mut self, id: &str) -> StoreResult<Option<SequenceRow>>;
     /// What a revision of a sequence says.
     async fn sequence_revision(&mut self, id: &str, revision: i32) -> StoreResult<Option<Sequence>>;
+    /// What the revisions of a sequence say of runs, oldest first; those that let them be are left out.
+    async fn run_changes(&mut self, sequence: &str) -> StoreResult<Vec<RunChange>>;
     /// Writes a new sequence with its first revision; a conflict where its id was taken meanwhile.
     async fn insert_sequence(&mut self, row: &SequenceRow) -> StoreResult<()>;
     /// Writes a sequence in the place of the one that is there and, where it is new, its revision.
     async fn save_sequence(&mut self, row: &SequenceRow) -> StoreResult<()>;
+    /// Writes a sequence with a new revision, and what that says of runs.
+    async fn publish_sequence(&mut self, row: &SequenceRow, change: &RunChange) -> StoreResult<()>;
     /// Deletes a sequence; its runs stay in the ledger.
     async fn delete_sequence(&mut self, id: &str) -> StoreResult<()>;
 

@@ -2,7 +2,8 @@
 //!
 //! A file holds one resource in proto JSON, as JSON or YAML, or several YAML documents. Beside
 //! the fields of the resource a document says its `kind` and its `id` (or full `name`); a funnel
-//! may add `livePolicy` and `stageMap` of `UpdateFunnelRequest`.
+//! may add `livePolicy` and `stageMap` of `UpdateFunnelRequest`, a sequence `runPolicy` and `stepMap`
+//! of `UpdateSequenceRequest`.
 
 mod change;
 mod destination;
@@ -37,7 +38,7 @@ pub struct Args {
     /// Show what would change, checked by the server, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Move or cancel live journeys without asking
+    /// Move or cancel live journeys and runs without asking
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -88,7 +89,7 @@ pub(super) fn read_sequence(
 ) -> Result<(String, v1::Sequence), Failure> {
     let documents = document::read_all(&[file.to_owned()], variable)?;
     let mut sequences = documents.into_iter().filter_map(|document| match document.definition {
-        Definition::Sequence(sequence) => Some((document.id, sequence)),
+        Definition::Sequence(definition) => Some((document.id, definition.sequence)),
         _ => None,
     });
     match (sequences.next(), sequences.next()) {

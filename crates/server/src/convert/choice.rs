@@ -5,6 +5,7 @@ use rekindle_core::funnel::{Goal, OwedBy, PropertyScope, Reentry, StageOrder, Su
 use rekindle_core::mark::MarkKind;
 use rekindle_core::metrics::{Figure, Granularity};
 use rekindle_core::violation::Violations;
+use rekindle_ports::resources::RunPolicy;
 use rekindle_ports::rows::LivePolicy;
 use rekindle_proto::v1;
 
@@ -161,6 +162,15 @@ pub fn to_live_policy(policy: LivePolicy) -> v1::LivePolicy {
         LivePolicy::Drain => v1::LivePolicy::Drain,
         LivePolicy::Migrate => v1::LivePolicy::Migrate,
         LivePolicy::Cancel => v1::LivePolicy::Cancel,
+    }
+}
+
+/// What publishing a revision does to runs under way; they drain unless it says otherwise.
+pub fn run_policy(number: i32, field: &str, v: &mut Violations) -> RunPolicy {
+    match known(number, field, v) {
+        v1::RunPolicy::Unspecified | v1::RunPolicy::Drain => RunPolicy::Drain,
+        v1::RunPolicy::Migrate => RunPolicy::Migrate,
+        v1::RunPolicy::Cancel => RunPolicy::Cancel,
     }
 }
 

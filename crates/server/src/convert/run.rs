@@ -153,6 +153,8 @@ fn to_end_reason(reason: EndReason) -> v1::RunEndReason {
         EndReason::CoolDown => v1::RunEndReason::CoolDown,
         EndReason::AgentActed => v1::RunEndReason::AgentActed,
         EndReason::Overlap => v1::RunEndReason::Overlap,
+        EndReason::StepRemoved => v1::RunEndReason::StepRemoved,
+        EndReason::SequenceChanged => v1::RunEndReason::SequenceChanged,
     }
 }
 
@@ -184,6 +186,7 @@ fn to_kind(word: &str) -> v1::run_event::Kind {
         "paused" => Kind::Paused,
         "resumed" => Kind::Resumed,
         "learnt" => Kind::Learnt,
+        "migrated" => Kind::Migrated,
         _ => Kind::Unspecified,
     }
 }

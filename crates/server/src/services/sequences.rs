@@ -3,13 +3,14 @@
 use rekindle_core::sequence::Sequence;
 use rekindle_core::violation::{Violation, Violations};
 use rekindle_engine::Creation;
-use rekindle_engine::sequences::{SequenceChange, Simulated, SimulationQuestion};
+use rekindle_engine::sequences::{Published, RunImpact, SequenceChange, Simulated, SimulationQuestion};
 use rekindle_proto::v1;
 use rekindle_proto::v1::ErrorReason;
 use rekindle_proto::v1::sequence_service_server::SequenceService;
 use tonic::{Request, Response, Status};
 
 use super::{Desk, answer, read_request_id};
+use crate::convert::choice;
 use crate::convert::preview::{data, to_previewed};
 use crate::convert::sequence::{sequence, to_definition, to_sequence};
 use crate::convert::simulation;
@@ -85,6 +86,7 @@ impl Sequences {
         let change = request.sequence.ok_or_else(|| ApiError::field("sequence", "is required"))?;
         let mut v = Violations::new();
         let mask = Mask::read(request.update_mask.as_ref(), &FIELDS, &mut v);
+        let run_policy = choice::run_policy(request.run_policy, "runPolicy", &mut v);
         let ((scope, id), ()) = (
             Collection::Sequences.parse(&change.name, "sequence.name"),
             v.into_result(()).map_err(ApiError::fields),
@@ -97,12 +99,18 @@ impl Sequences {
         let change = SequenceChange {
             sequence: definition(Some(&merged), &id)?,
             etag: Some(etag),
+            run_policy,
+            step_map: request.step_map.into_iter().collect(),
             validate_only: request.validate_only,
         };
         let updated = self.0.engine.update_sequence(scope, &id, change).await;
         let refused = state_refused_as(ErrorReason::SequenceNotUpdatable);
-        let row = updated.map_err(ApiError::from).map_err(refused).map_err(under("sequence", &[]))?;
-        Ok(v1::UpdateSequenceResponse { sequence: Some(to_sequence(&row)) })
+        let updated = updated.map_err(ApiError::from).map_err(refused);
+        let Published { sequence, impact } = updated.map_err(under("sequence", &["stepMap"]))?;
+        Ok(v1::UpdateSequenceResponse {
+            sequence: Some(to_sequence(&sequence)),
+            impact: Some(to_impact(impact)),
+        })
     }
 
     async fn delete(
@@ -299,6 +307,11 @@ fn simulated(message: Option<&v1::simulate_sequence_request::Simulated>) -> Resu
             Ok(Simulated::Draft { id, body })
         }
     }
+}
+
+fn to_impact(impact: RunImpact) -> v1::RunImpact {
+    let RunImpact { staying, moving, ending } = impact;
+    v1::RunImpact { staying, moving, ending }
 }
 
 /// The present definition with the fields of the change that the mask covers.

@@ -1,5 +1,6 @@
 //! The whole path through the API: a conversation goes quiet, is written to, and comes back.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,6 +220,30 @@ async fn verbs_in_the_wrong_state_say_which_verb_and_which_state() {
     let update = v1::UpdateSequenceRequest { sequence: Some(change), ..Default::default() };
     let refused = sequences.update_sequence(update).await.expect_err("archived");
     assert_eq!(reason(&refused).0, "SEQUENCE_NOT_UPDATABLE");
+}
+
+#[tokio::test]
+async fn an_update_says_what_it_would_do_to_runs_and_names_what_is_wrong_in_its_map() {
+    let server = prepared().await;
+    let mut sequences = SequenceServiceClient::new(server.channel.clone());
+    let change = v1::Sequence { name: SEQUENCE.into(), display_name: "Later".into(), ..Default::default() };
+    let update = v1::UpdateSequenceRequest {
+        sequence: Some(change),
+        run_policy: v1::RunPolicy::Migrate.into(),
+        validate_only: true,
+        ..Default::default()
+    };
+    let answer = sequences.update_sequence(update.clone()).await.expect("good").into_inner();
+    assert_eq!(answer.impact, Some(v1::RunImpact::default()), "nobody is in it");
+    assert_eq!(answer.sequence.expect("a sequence").revision, 2);
+    let step_map = HashMap::from([("nobody".to_owned(), String::new())]);
+    let wrong = v1::UpdateSequenceRequest { step_map, ..update.clone() };
+    let refused = sequences.update_sequence(wrong).await.expect_err("no such step");
+    assert_eq!(reason(&refused).0, "SEQUENCE_INVALID");
+    assert_eq!(fields(&refused), ["stepMap.nobody"]);
+    let alien = v1::UpdateSequenceRequest { run_policy: 99, ..update };
+    let refused = sequences.update_sequence(alien).await.expect_err("no such policy");
+    assert_eq!(fields(&refused), ["runPolicy"]);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ fn sequence(display_name: &str) -> SequenceRow {
     SequenceRow {
         id: "nudge".into(),
         revision: 1,
+        changed_by: 0,
         etag: display_name.into(),
         state: SequenceState::Draft,
         body: Sequence {

@@ -17,7 +17,8 @@ use rekindle_ports::ledger::{
     AttemptRow, Contact, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
 };
 use rekindle_ports::resources::{
-    DestinationRow, RequestKind, RequestRow, SequenceRow, SuppressionKind, SuppressionRow, WorkspaceRow,
+    DestinationRow, RequestKind, RequestRow, RunChange, SequenceRow, SuppressionKind, SuppressionRow,
+    WorkspaceRow,
 };
 use rekindle_ports::rows::{
     Claimed, ConversationRow, CustomerRow, FillRow, FunnelRow, JourneyKey, JourneyRow, JourneyWrite, Lease,
@@ -132,6 +133,8 @@ delegate!(Runs {
     fn wake_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
     fn open_runs_of_customers(customers: &[Uuid]) -> StoreResult<Vec<RunRow>>;
     fn last_runs(sequence: &str, kind: NameKind, subjects: &[Uuid]) -> StoreResult<HashMap<Uuid, Timestamp>>;
+    fn count_runs(sequence: &str) -> StoreResult<i64>;
+    fn move_runs(runs: &[RunRow]) -> StoreResult<()>;
     fn tell_runs(runs: &[(Uuid, Progress)], now: Timestamp) -> StoreResult<()>;
     fn log_run(events: &[RunEvent]) -> StoreResult<()>;
     fn run_log(run: Uuid) -> StoreResult<Vec<RunEvent>>;
@@ -160,6 +163,8 @@ delegate!(Resources {
     fn sequences_on_events() -> StoreResult<Vec<SequenceRow>>;
     fn peek_sequence(id: &str) -> StoreResult<Option<SequenceRow>>;
     fn sequence_revision(id: &str, revision: i32) -> StoreResult<Option<Sequence>>;
+    fn run_changes(sequence: &str) -> StoreResult<Vec<RunChange>>;
+    fn publish_sequence(row: &SequenceRow, change: &RunChange) -> StoreResult<()>;
     fn insert_sequence(row: &SequenceRow) -> StoreResult<()>;
     fn save_sequence(row: &SequenceRow) -> StoreResult<()>;
     fn delete_sequence(id: &str) -> StoreResult<()>;

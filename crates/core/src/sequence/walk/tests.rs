@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::*;
-use crate::calendar::{CalendarSpec, zone_named};
+use crate::calendar::{CalendarSpec, next_time, zone_named};
 use crate::event::Author;
-use crate::funnel::OwedBy;
+use crate::funnel::{OwedBy, TimeBasis};
 use crate::mark::MarkKind;
 use crate::sequence::{
     Branch, CallWebhook, Case, MessageClass, QuietHours, QuietPolicy, Repeat, SendEmail, Sequence, Split,
-    Trigger, UnknownPolicy, Variant, WaitFor,
+    Trigger, UnknownPolicy, Variant, Wait, WaitFor, WaitUntil,
 };
 use crate::time::{DAY, HOUR, MINUTE};
 use crate::violation::Violations;
@@ -327,6 +327,80 @@ fn business_time_is_that_of_the_calendar() {
     // A Friday at 16:00 in Berlin.
     drive.now = at("2026-03-06T15:00:00Z");
     assert_eq!(drive.next(), Did::Waits(at("2026-03-09T09:00:00Z")));
+}
+
+#[test]
+fn a_wait_stays_in_its_step_and_is_told_anew_from_when_it_began() {
+    let mut drive = Drive::through(&sequence(vec![wait("rest", 2 * HOUR), mail("ask")]));
+    let began = drive.now;
+    assert_eq!(drive.next(), Did::Waits(began.plus(2 * HOUR)));
+    assert_eq!(drive.program.step_at(drive.place), Some("rest"));
+    // Somebody looks before it is time: nothing begins again, and nothing is noted again.
+    drive.now = began.plus(HOUR);
+    assert_eq!(drive.next_with_notes(), (Did::Waits(began.plus(2 * HOUR)), Vec::new()));
+    // The definition is another one now.
+    drive.program = Program::compile(&sequence(vec![wait("rest", 3 * HOUR), mail("ask")])).expect("valid");
+    let (did, notes) = drive.next_with_notes();
+    assert_eq!(did, Did::Waits(began.plus(3 * HOUR)));
+    let words: Vec<_> = notes.iter().map(|note| (note.kind, note.detail.as_str())).collect();
+    assert_eq!(words, [("waiting", "now waits 3h, until 2026-03-02T13:00:00Z")]);
+    drive.program = Program::compile(&sequence(vec![wait("rest", 30 * MINUTE), mail("ask")])).expect("valid");
+    assert_eq!(drive.next(), Did::Sends("ask".into(), 1), "that is over");
+    assert_eq!(drive.progress.steps["rest"].visits, 1);
+}
+
+#[test]
+fn a_wait_that_stood_behind_its_step_goes_on_behind_it() {
+    let mut drive = Drive::through(&sequence(vec![wait("rest", 2 * HOUR), mail("ask")]));
+    (drive.place, drive.now) = (1, drive.now.plus(2 * HOUR));
+    drive.progress.visit("rest");
+    assert_eq!(drive.all(), ["ask/1", "Completed"]);
+}
+
+#[test]
+fn a_wait_in_business_time_goes_by_the_calendar_as_it_is_and_stays_where_there_is_none() {
+    let rest = Wait { span: 2 * HOUR, basis: TimeBasis::Business };
+    let office = |hours: &str| {
+        let spec = CalendarSpec { hours: hours.into(), holidays: Vec::new(), zone: "UTC".into() };
+        Calendar::compile(&spec, &mut Violations::new())
+    };
+    let mut drive = Drive::through(&sequence(vec![step("rest", Action::Wait(rest)), mail("ask")]));
+    drive.business = office("Mo-Fr 09:00-17:00");
+    // A Friday at 16:00.
+    drive.now = at("2026-03-06T16:00:00Z");
+    assert_eq!(drive.next(), Did::Waits(at("2026-03-09T10:00:00Z")));
+    drive.business = office("Mo-Fr 12:00-17:00");
+    drive.now = at("2026-03-09T10:00:00Z");
+    assert_eq!(drive.next(), Did::Waits(at("2026-03-09T13:00:00Z")));
+    drive.business = None;
+    assert_eq!(drive.next(), Did::Waits(at("2026-03-09T13:00:00Z")));
+    drive.now = at("2026-03-09T13:00:00Z");
+    assert_eq!(drive.all(), ["ask/1", "Completed"]);
+}
+
+#[test]
+fn a_change_of_zone_moves_the_moment_that_a_run_waits_for() {
+    let morning = || WaitUntil::Time { minute: 9 * 60, days: BTreeSet::new() };
+    let moved = |moment: WaitUntil, to: &str, now: &str| {
+        let mut drive = Drive::through(&until(moment));
+        drive.now = at("2026-03-02T20:00:00Z");
+        assert_eq!(drive.next(), Did::Waits(at("2026-03-03T09:00:00Z")));
+        (drive.zone, drive.now) = (zone(to), at(now));
+        (drive.next(), drive.progress)
+    };
+    let later = moved(morning(), "America/New_York", "2026-03-02T21:00:00Z");
+    assert_eq!(later.0, Did::Waits(at("2026-03-03T14:00:00Z")));
+    let earlier = moved(morning(), "Asia/Tokyo", "2026-03-02T21:00:00Z");
+    assert_eq!(earlier.0, Did::Waits(at("2026-03-03T00:00:00Z")));
+    // Two hours past nine there: the moment has come.
+    let past = moved(morning(), "Asia/Tokyo", "2026-03-03T02:00:00Z");
+    assert_eq!((past.0, past.1.awaits), (Did::Sends("ask".into(), 1), None));
+    let hours = || WaitUntil::Hours("Mo-Su 09:00-17:00".into());
+    let open = moved(hours(), "Asia/Tokyo", "2026-03-03T02:00:00Z");
+    assert_eq!(open.0, Did::Sends("ask".into(), 1));
+    // When the wait began it was noon there; it is night by now.
+    let closed = moved(hours(), "America/Los_Angeles", "2026-03-03T06:00:00Z");
+    assert_eq!(closed.0, Did::Waits(at("2026-03-03T17:00:00Z")));
 }
 
 fn until(moment: WaitUntil) -> Sequence {

@@ -19,6 +19,7 @@ pub(super) fn of_line(run: &RunRow, line: &RunEvent, delivery: Option<&DeliveryR
         "timed_out" => format!("What step {step:?} waited for did not come: {detail}."),
         "deferred" => format!("The message of step {step:?} was not sent yet: {detail}."),
         "left_out" => format!("The message of step {step:?} was left out: {detail}."),
+        "migrated" => format!("The sequence changed, and the run {detail}."),
         "ended_here" => format!("Step {step:?} ends the run."),
         "completed" => "The sequence is through: nothing more comes.".to_owned(),
         "learnt" => format!("The answer to step {step:?} gave {detail}."),

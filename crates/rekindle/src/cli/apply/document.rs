@@ -43,8 +43,8 @@ pub enum Definition {
     Destination(v1::Destination),
     /// A funnel and how to publish it.
     Funnel(Box<FunnelDefinition>),
-    /// A sequence.
-    Sequence(v1::Sequence),
+    /// A sequence and how to publish it.
+    Sequence(Box<SequenceDefinition>),
 }
 
 /// A funnel and how to publish it.
@@ -56,6 +56,17 @@ pub struct FunnelDefinition {
     pub live_policy: i32,
     /// What becomes of stages that go away.
     pub stage_map: BTreeMap<String, String>,
+}
+
+/// A sequence and how to publish it.
+#[derive(Debug, Default)]
+pub struct SequenceDefinition {
+    /// The sequence.
+    pub sequence: v1::Sequence,
+    /// What happens to runs under way; [`v1::RunPolicy`].
+    pub run_policy: i32,
+    /// Where runs go on whose step goes away.
+    pub step_map: BTreeMap<String, String>,
 }
 
 impl Definition {
@@ -176,8 +187,9 @@ fn parse(
     };
     let kind = take_kind(&mut fields).map_err(fault)?;
     let id = take_id(kind, &mut fields).map_err(fault)?;
-    let live_policy = fields.remove("livePolicy").filter(|_| kind == Kind::Funnel);
-    let stage_map = fields.remove("stageMap").filter(|_| kind == Kind::Funnel);
+    let mut beside = |name: &str, of: Kind| fields.remove(name).filter(|_| kind == of);
+    let (live_policy, stage_map) = (beside("livePolicy", Kind::Funnel), beside("stageMap", Kind::Funnel));
+    let (run_policy, step_map) = (beside("runPolicy", Kind::Sequence), beside("stepMap", Kind::Sequence));
     let mut body = Value::Object(fields);
     let mut faults = Vec::new();
     if matches!(kind, Kind::Destination | Kind::Workspace) {
@@ -191,7 +203,7 @@ fn parse(
         Kind::Workspace => message(body).map(Definition::Workspace),
         Kind::Suppression => message(body).map(Definition::Suppression),
         Kind::Destination => message(body).map(Definition::Destination),
-        Kind::Sequence => message(body).map(Definition::Sequence),
+        Kind::Sequence => sequence(body, run_policy, step_map).map(|it| Definition::Sequence(Box::new(it))),
         _ => funnel(body, live_policy, stage_map).map(|funnel| Definition::Funnel(Box::new(funnel))),
     };
     Ok(Document { source: source.to_owned(), id, definition: definition.map_err(fault)? })
@@ -236,18 +248,41 @@ fn funnel(
     live_policy: Option<Value>,
     stage_map: Option<Value>,
 ) -> Result<FunnelDefinition, String> {
-    let policy = match live_policy {
-        None => 0,
-        Some(Value::String(word)) => v1::LivePolicy::from_str_name(&word)
-            .map(i32::from)
-            .ok_or_else(|| format!("livePolicy: `{word}` is not known"))?,
-        Some(_) => return Err("livePolicy: must be text".to_owned()),
-    };
-    let stage_map = match stage_map {
-        None => BTreeMap::new(),
-        Some(map) => message(map).map_err(|error| format!("stageMap: {error}"))?,
-    };
-    Ok(FunnelDefinition { funnel: message(body)?, live_policy: policy, stage_map })
+    let known = |word: &str| v1::LivePolicy::from_str_name(word).map(i32::from);
+    Ok(FunnelDefinition {
+        live_policy: policy("livePolicy", live_policy, known)?,
+        stage_map: map("stageMap", stage_map)?,
+        funnel: message(body)?,
+    })
+}
+
+fn sequence(
+    body: Value,
+    run_policy: Option<Value>,
+    step_map: Option<Value>,
+) -> Result<SequenceDefinition, String> {
+    let known = |word: &str| v1::RunPolicy::from_str_name(word).map(i32::from);
+    Ok(SequenceDefinition {
+        run_policy: policy("runPolicy", run_policy, known)?,
+        step_map: map("stepMap", step_map)?,
+        sequence: message(body)?,
+    })
+}
+
+/// The number of a policy, by its name; 0 where none is said.
+fn policy(field: &str, value: Option<Value>, known: impl Fn(&str) -> Option<i32>) -> Result<i32, String> {
+    match value {
+        None => Ok(0),
+        Some(Value::String(word)) => known(&word).ok_or_else(|| format!("{field}: `{word}` is not known")),
+        Some(_) => Err(format!("{field}: must be text")),
+    }
+}
+
+fn map(field: &str, value: Option<Value>) -> Result<BTreeMap<String, String>, String> {
+    match value {
+        None => Ok(BTreeMap::new()),
+        Some(map) => message(map).map_err(|error| format!("{field}: {error}")),
+    }
 }
 
 /// Resources that are defined more than once.
@@ -303,6 +338,26 @@ mod tests {
         };
         assert_eq!(documents[1].id, "mail");
         assert_eq!(smtp.password, "s3cret");
+    }
+
+    #[test]
+    fn a_sequence_says_what_becomes_of_its_runs() {
+        let documents = read_text(
+            "kind: Sequence\nid: nudge\nrunPolicy: RUN_POLICY_MIGRATE\nstepMap: {old: \"\"}\nsteps: []\n",
+        )
+        .expect("a definition");
+        let Definition::Sequence(wanted) = &documents[0].definition else {
+            panic!("a sequence: {:?}", documents[0]);
+        };
+        assert_eq!(wanted.run_policy, i32::from(v1::RunPolicy::Migrate));
+        assert_eq!(wanted.step_map.get("old").map(String::as_str), Some(""));
+        let wrong = |field: &str| {
+            let text = format!("kind: Sequence\nid: nudge\n{field}\nsteps: []\n");
+            read_text(&text).expect_err("a wrong field")
+        };
+        assert_eq!(wrong("runPolicy: MAYBE"), "x.yaml: runPolicy: `MAYBE` is not known");
+        assert_eq!(wrong("runPolicy: 7"), "x.yaml: runPolicy: must be text");
+        assert!(wrong("stepMap: 7").starts_with("x.yaml: stepMap: "));
     }
 
     #[test]

@@ -1,0 +1,242 @@
+//! Publishing a revision: checked whole, counted first, and then said to the runs under way.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rekindle_core::Timestamp;
+use rekindle_core::scope::Scope;
+use rekindle_core::sequence::migrate::{Stand, Way};
+use rekindle_core::sequence::{Program, Sequence, SequenceState};
+use rekindle_core::violation::{Violation, quoted};
+use rekindle_ports::Tx;
+use rekindle_ports::ledger::{LedgerFilter, RunState};
+use rekindle_ports::resources::{RunChange, RunPolicy, SequenceRow};
+use rekindle_ports::store::Queue;
+
+use super::programs::Programs;
+use super::{SequenceChange, check_etag, definition, existing, revised, wrong_state};
+use crate::engine::{Engine, Inner};
+use crate::error::{EngineError, EngineResult, Precondition};
+use crate::loops::follow::{Fate, follow, follow_batch};
+use crate::loops::scheduler;
+use crate::loops::shelf::Shelf;
+
+/// Runs read at once to be counted.
+const PAGE: u32 = 1_000;
+
+/// A sequence in a new revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The sequence.
+    pub sequence: SequenceRow,
+    /// What the revision did, or would do, to the runs that were under way.
+    pub impact: RunImpact,
+}
+
+/// What becomes of the runs under way, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunImpact {
+    /// Those that stay in their revision.
+    pub staying: i64,
+    /// Those that go on in the new one.
+    pub moving: i64,
+    /// Those that end.
+    pub ending: i64,
+}
+
+impl Engine {
+    /// Publishes the next revision of a sequence. What becomes of the runs under way is counted
+    /// first, and then done.
+    ///
+    /// The revision is published first and alone: a run that is not moved or ended here, because
+    /// the process dies or it was just starting, is when it is woken.
+    pub async fn update_sequence(
+        &self,
+        scope: Scope,
+        id: &str,
+        change: SequenceChange,
+    ) -> EngineResult<Published> {
+        let (engine, id) = (self.clone(), id.to_owned());
+        self.detached(async move {
+            let (name, inner) = (id.clone(), Arc::clone(&engine.inner));
+            let concerns_runs = !change.validate_only && change.run_policy != RunPolicy::Drain;
+            let published = engine
+                .write(scope, move |tx, now| {
+                    let (id, change, inner) = (name.clone(), change.clone(), Arc::clone(&inner));
+                    Box::pin(async move { publish(tx, &inner, &id, change, now).await })
+                })
+                .await?;
+            if concerns_runs && let Err(error) = engine.take_runs_along(scope, &id).await {
+                tracing::warn!(sequence = id, %error, "its runs follow the new revision as they are woken");
+            }
+            Ok(published)
+        })
+        .await
+    }
+
+    /// Takes the runs under way along to where the revisions of their sequence say, page by page.
+    async fn take_runs_along(&self, scope: Scope, id: &str) -> EngineResult<()> {
+        let mut next = None;
+        loop {
+            let (id, before, inner) = (id.to_owned(), next, Arc::clone(&self.inner));
+            next = self
+                .write(scope, move |tx, now| {
+                    let (id, before, inner) = (id.clone(), before.clone(), Arc::clone(&inner));
+                    Box::pin(async move { follow_batch(tx, &inner.programs, &id, before, now).await })
+                })
+                .await?;
+            self.inner.bells.ring(Queue::Runs);
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn publish(
+    tx: &mut dyn Tx,
+    inner: &Inner,
+    id: &str,
+    change: SequenceChange,
+    now: Timestamp,
+) -> EngineResult<Published> {
+    let row = existing(tx, id).await?;
+    check_etag(&row, change.etag.as_deref())?;
+    if row.state == SequenceState::Archived {
+        return Err(wrong_state(&row, "an archived sequence cannot be changed"));
+    }
+    let crowd = match change.run_policy {
+        RunPolicy::Migrate => Some(Crowd::of(tx, &inner.programs, id, now).await?),
+        RunPolicy::Drain | RunPolicy::Cancel => None,
+    };
+    let violations = map_violations(&row.body, &change, crowd.as_ref());
+    definition::check(tx, &*inner.deliver, &change.sequence, violations).await?;
+    let impact = if let (Some(crowd), Some(to)) = (&crowd, inner.programs.of(&change.sequence)) {
+        crowd.moved_to(&to, &change.step_map)?
+    } else {
+        let open = tx.count_runs(id).await?;
+        match change.run_policy {
+            RunPolicy::Cancel => RunImpact { ending: open, ..RunImpact::default() },
+            RunPolicy::Drain | RunPolicy::Migrate => RunImpact { staying: open, ..RunImpact::default() },
+        }
+    };
+    let mut row = revised(row, change.sequence, now);
+    if change.run_policy != RunPolicy::Drain {
+        row.changed_by = row.revision;
+    }
+    if !change.validate_only {
+        let said = RunChange { revision: row.revision, policy: change.run_policy, step_map: change.step_map };
+        tx.publish_sequence(&row, &said).await?;
+        scheduler::plan(tx, &row, now).await?;
+    }
+    Ok(Published { sequence: row, impact })
+}
+
+/// The runs under way, counted by where they stand.
+#[derive(Default)]
+struct Crowd {
+    standing: BTreeMap<Stand, i64>,
+    /// Runs of revisions that this version cannot walk through.
+    lost: i64,
+    /// Runs that an earlier revision ended, and that were not woken since.
+    ending: i64,
+    /// Ids of the steps of the revisions that they walk.
+    steps: BTreeSet<String>,
+}
+
+impl Crowd {
+    async fn of(tx: &mut dyn Tx, programs: &Programs, id: &str, now: Timestamp) -> EngineResult<Self> {
+        let (mut crowd, mut shelf) = (Self::default(), Shelf::default());
+        let mut known: BTreeMap<i32, Option<Arc<Program>>> = BTreeMap::new();
+        let mut filter = LedgerFilter {
+            sequence: Some(id.to_owned()),
+            run_states: vec![RunState::Running],
+            ..LedgerFilter::default()
+        };
+        loop {
+            let page = tx.runs(&filter, PAGE).await?;
+            let last = page.last().filter(|_| page.len() == PAGE as usize);
+            let last = last.map(|run| (run.created_at, run.id.to_string()));
+            for mut run in page {
+                // Of those that an earlier revision did not reach, where they will have gone.
+                if let Fate::Ends(_) = follow(tx, programs, &mut shelf, &mut run, now).await? {
+                    crowd.ending += 1;
+                    continue;
+                }
+                let revision = run.sequence_revision;
+                if let Entry::Vacant(unknown) = known.entry(revision) {
+                    let body = shelf.body(tx, &run).await?;
+                    crowd.steps.extend(body.as_deref().map(step_ids).unwrap_or_default());
+                    unknown.insert(body.and_then(|body| programs.of(&body)));
+                }
+                let place = usize::try_from(run.step).unwrap_or_default();
+                match known.get(&revision).and_then(Option::as_deref) {
+                    Some(program) => {
+                        let stand = Stand::of(place, &run.progress, program);
+                        *crowd.standing.entry(stand).or_default() += 1;
+                    }
+                    None => crowd.lost += 1,
+                }
+            }
+            if last.is_none() {
+                return Ok(crowd);
+            }
+            filter.before = last;
+        }
+    }
+
+    /// What becomes of them; refused where a step is gone in which some stand.
+    fn moved_to(&self, to: &Program, map: &BTreeMap<String, String>) -> EngineResult<RunImpact> {
+        let mut impact = RunImpact { staying: self.lost, moving: 0, ending: self.ending };
+        let mut stranded: Vec<(&str, i64)> = Vec::new();
+        for (stand, count) in &self.standing {
+            match (Way::of(stand, to, map), stand) {
+                (Way::Ends, _) => impact.ending += count,
+                (Way::Nowhere, Stand::In(step)) => stranded.push((step.as_str(), *count)),
+                _ => impact.moving += count,
+            }
+        }
+        if stranded.is_empty() { Ok(impact) } else { Err(in_use(&stranded)) }
+    }
+}
+
+fn in_use(stranded: &[(&str, i64)]) -> EngineError {
+    let steps: Vec<&str> = stranded.iter().map(|(step, _)| *step).collect();
+    let runs: Vec<String> = stranded.iter().map(|(_, count)| count.to_string()).collect();
+    let counted: Vec<String> = stranded.iter().map(|(step, count)| format!("{step} ({count})")).collect();
+    EngineError::Precondition {
+        reason: Precondition::StepInUse,
+        message: format!(
+            "runs stand in steps that go, and step_map must say what becomes of them: {}",
+            counted.join(", ")
+        ),
+        metadata: vec![("steps".into(), steps.join(", ")), ("runs".into(), runs.join(", "))],
+    }
+}
+
+/// Names of the map must be steps that runs may stand in, and steps of the new revision.
+fn map_violations(before: &Sequence, change: &SequenceChange, crowd: Option<&Crowd>) -> Vec<Violation> {
+    let (before, after) = (step_ids(before), step_ids(&change.sequence));
+    let mut violations = Vec::new();
+    for (from, to) in &change.step_map {
+        let mut wrong = |message: String| {
+            violations.push(Violation { field: format!("stepMap.{from}"), message });
+        };
+        if change.run_policy != RunPolicy::Migrate {
+            wrong("is for a run policy of MIGRATE alone".to_owned());
+            continue;
+        }
+        if !before.contains(from) && !crowd.is_some_and(|crowd| crowd.steps.contains(from)) {
+            wrong("is no step of the sequence".to_owned());
+        }
+        if !to.is_empty() && !after.contains(to) {
+            wrong(format!("the new revision has no step {}", quoted(to)));
+        }
+    }
+    violations
+}
+
+fn step_ids(sequence: &Sequence) -> BTreeSet<String> {
+    sequence.each_step().into_iter().map(|(_, step)| step.id.clone()).collect()
+}
