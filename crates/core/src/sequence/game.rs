@@ -1,7 +1,7 @@
 //! Chance against the step function, with a store in memory.
 //!
-//! A seed draws a sequence, customers with zones and attributes, replies, events, suppressions, and a
-//! number of replicas that take due work in an order of chance and die in the middle of it: what they did
+//! A seed draws a sequence and perhaps an edit of it, customers with zones and attributes, replies,
+//! events, suppressions, and a number of replicas that take due work in an order of chance and die in the middle of it: what they did
 //! not commit never was. The store keeps runs as text, as a database does. Then every promise is looked
 //! at, and the same seed is played once more by one replica that never dies: both must come to the same.
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::arm::{Arm, Chance};
 use super::contact::{ContactLimit, LimitPeriod, room_at};
+use super::migrate::{Moved, StepMap, moved};
 use super::progress::Awaits;
 use super::walk::{Next, Situation, Zone, walk};
 use super::{Action, LimitPolicy, Program, Progress, Sequence};
@@ -50,6 +51,8 @@ fn seeds() -> u64 {
 /// What a seed draws before anything happens.
 struct Game {
     sequence: Sequence,
+    /// The sequence after the edit, and what becomes of runs in steps that it takes away.
+    edited: (Sequence, StepMap),
     limits: Vec<ContactLimit>,
     people: Vec<Person>,
     /// What happens, in order.
@@ -74,6 +77,8 @@ enum Happening {
     Opens,
     /// The customer is not to be written to.
     Suppressed,
+    /// The edit is published, and runs under way go on in it.
+    Edited,
 }
 
 /// A run as it is stored.
@@ -81,6 +86,7 @@ enum Happening {
 struct Stored {
     person: usize,
     since: Timestamp,
+    is_edited: bool,
     place: usize,
     /// Its memory, as text.
     progress: String,
@@ -136,6 +142,10 @@ impl Game {
                 happenings.push((stalls.plus(dice.up_to(5 * DAY)), run, Happening::Suppressed));
             }
         }
+        if dice.once_in(2) {
+            happenings.push((begin.plus(dice.up_to(12 * DAY)), 0, Happening::Edited));
+        }
+        let edited = definitions::edited(&mut dice, &sequence);
         happenings.sort_by_key(|(at, run, _)| (*at, *run));
         let limits = match dice.below(3) {
             0 => Vec::new(),
@@ -145,11 +155,13 @@ impl Game {
                 ContactLimit { count: 3, period: LimitPeriod::Rolling(3 * DAY) },
             ],
         };
-        Self { sequence, limits, people, happenings, trouble: Dice::new(seed ^ 0x5eed) }
+        Self { sequence, edited, limits, people, happenings, trouble: Dice::new(seed ^ 0x5eed) }
     }
 
     fn play(mut self, is_troubled: bool) -> Outcome {
-        let program = Program::compile(&self.sequence).expect("a valid sequence");
+        let programs =
+            [&self.sequence, &self.edited.0].map(|it| Program::compile(it).expect("a valid sequence"));
+        let mut is_edited = false;
         let happenings = std::mem::take(&mut self.happenings);
         let mut outcome = Outcome {
             limits: self.limits.clone(),
@@ -171,15 +183,36 @@ impl Game {
                 // What happens at an instant is stored before anything is done at it.
                 (Some(next), due) if due.is_none_or(|due| next <= due) => {
                     let (at, run, what) = happenings.next().expect("it was seen");
-                    self.happens(&mut outcome, at, run, &what);
+                    if matches!(what, Happening::Edited) {
+                        is_edited = true;
+                        self.publish(&programs, &mut outcome, at);
+                    } else {
+                        self.happens(&mut outcome, at, run, &what, is_edited);
+                    }
                 }
-                (_, Some(due)) => self.work(&program, &mut outcome, due, is_troubled),
+                (_, Some(due)) => self.work(&programs, &mut outcome, due, is_troubled),
                 (Some(_), None) => unreachable!("taken above"),
             }
         }
     }
 
-    fn happens(&self, outcome: &mut Outcome, at: Timestamp, run: usize, what: &Happening) {
+    /// Takes the runs under way over into the edit.
+    fn publish(&self, [from, to]: &[Program; 2], outcome: &mut Outcome, at: Timestamp) {
+        for stored in outcome.runs.values_mut().filter(|run| run.ended.is_none()) {
+            match moved(stored.place, &stored.progress(), from, to, &self.edited.1) {
+                Moved::Goes { place, progress } => {
+                    stored.is_edited = true;
+                    stored.place = place;
+                    stored.progress = text_of(&progress);
+                    stored.next_at = stored.next_at.map(|_| at);
+                }
+                Moved::Ends => stored.end("removed", at),
+                Moved::Nowhere => panic!("the map names every step that goes"),
+            }
+        }
+    }
+
+    fn happens(&self, outcome: &mut Outcome, at: Timestamp, run: usize, what: &Happening, is_edited: bool) {
         let person = run / 2;
         match what {
             Happening::Stalls => {
@@ -187,6 +220,7 @@ impl Game {
                 let stored = Stored {
                     person,
                     since: at,
+                    is_edited,
                     place: 0,
                     progress: "{}".into(),
                     next_at: Some(at),
@@ -215,6 +249,7 @@ impl Game {
             Happening::Suppressed => {
                 outcome.suppressed.entry(person).or_insert(at);
             }
+            Happening::Edited => unreachable!("it concerns all runs"),
         }
     }
 
@@ -223,7 +258,7 @@ impl Game {
     }
 
     /// Does what is due at an instant: by whoever comes first, again where they die.
-    fn work(&mut self, program: &Program, outcome: &mut Outcome, now: Timestamp, is_troubled: bool) {
+    fn work(&mut self, programs: &[Program; 2], outcome: &mut Outcome, now: Timestamp, is_troubled: bool) {
         outcome.last = now;
         let due: Vec<usize> =
             outcome.runs.iter().filter(|(_, run)| run.due_at() == Some(now)).map(|(id, _)| *id).collect();
@@ -239,10 +274,10 @@ impl Game {
                 while is_troubled && self.trouble.once_in(4) {
                     // Somebody takes it and dies before the commit; a message may be out by then.
                     let mut lost = outcome.runs[run].clone();
-                    self.step(program, outcome, *run, &mut lost, now, false);
+                    self.step(programs, outcome, *run, &mut lost, now, false);
                 }
                 let mut stored = outcome.runs[run].clone();
-                self.step(program, outcome, *run, &mut stored, now, true);
+                self.step(programs, outcome, *run, &mut stored, now, true);
                 outcome.runs.insert(*run, stored);
             }
         }
@@ -252,7 +287,7 @@ impl Game {
     /// nothing but what the wire saw.
     fn step(
         &self,
-        program: &Program,
+        programs: &[Program; 2],
         outcome: &mut Outcome,
         run: usize,
         stored: &mut Stored,
@@ -262,7 +297,7 @@ impl Game {
         if stored.message.is_some() {
             self.dispatch(outcome, run, stored, now, commits);
         } else {
-            self.advance(program, run, stored, now);
+            self.advance(&programs[usize::from(stored.is_edited)], run, stored, now);
         }
     }
 

@@ -1,11 +1,12 @@
 //! Sequences that chance writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::SHORTEST;
 use super::dice::Dice;
 use crate::funnel::OwedBy;
 use crate::mark::MarkKind;
+use crate::sequence::migrate::StepMap;
 use crate::sequence::validate::validate;
 use crate::sequence::{
     Action, Branch, CallWebhook, Case, LimitPolicy, QuietHours, QuietPolicy, Repeat, SendEmail, Sequence,
@@ -48,6 +49,29 @@ pub fn any(dice: &mut Dice) -> Sequence {
     validate(&sequence, &mut violations);
     assert!(violations.is_empty(), "{:?}", violations.into_vec());
     sequence
+}
+
+/// The same with shorter waits, and perhaps without its last steps: the runs in those end.
+pub fn edited(dice: &mut Dice, sequence: &Sequence) -> (Sequence, StepMap) {
+    let mut edited = sequence.clone();
+    if edited.steps.len() > 1 && dice.once_in(2) {
+        edited.steps.pop();
+    }
+    shorten(&mut edited.steps);
+    let ids = |sequence: &Sequence| -> BTreeSet<String> {
+        sequence.each_step().into_iter().map(|(_, step)| step.id.clone()).collect()
+    };
+    let left = ids(&edited);
+    let gone = ids(sequence).into_iter().filter(|id| !left.contains(id));
+    (edited, gone.map(|id| (id, String::new())).collect())
+}
+
+fn shorten(steps: &mut [Step]) {
+    for step in steps {
+        if let Action::Wait(wait) = &mut step.action {
+            wait.span = (wait.span / 2).max(1);
+        }
+    }
 }
 
 fn step(dice: &mut Dice, ids: &mut u32, depth: u32) -> Step {
