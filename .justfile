@@ -83,6 +83,11 @@ replicas:
     cargo test -p rekindle-engine --test sequences stopping -- --nocapture
     cargo test -p rekindle --test it replicas -- --include-ignored --nocapture --test-threads 1
 
+# Two replicas killed and stopped at random for so many seconds, in rounds of 30: promises hold, and
+# no zombie writes. Needs TEST_DATABASE_URL; each round takes as long again to look at.
+zombies seconds="600":
+    REKINDLE_TEST_SECONDS={{ seconds }} cargo test -p rekindle --test it zombies -- --nocapture --test-threads 1
+
 # Cancelled clients, in full: 10,000 requests on each database. Needs TEST_DATABASE_URL; minutes.
 cancelled:
     cargo test -p rekindle --test it cancelled -- --include-ignored --nocapture --test-threads 1

@@ -14,7 +14,7 @@ use crate::surroundings::variable;
 
 mod blows;
 mod house;
-mod oracle;
+pub mod oracle;
 mod progress;
 mod round;
 mod tally;

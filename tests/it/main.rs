@@ -21,3 +21,4 @@ mod replicas;
 mod service;
 mod shutdown;
 mod surroundings;
+mod zombies;

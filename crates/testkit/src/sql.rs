@@ -31,6 +31,11 @@ impl Sql {
         row.try_get_by_index(0).expect("a column of big integers")
     }
 
+    /// Runs statements, one after the other.
+    pub async fn execute(&self, sql: &str) {
+        self.0.execute_unprepared(sql).await.expect("good statements");
+    }
+
     /// Nobody writes to a table until the answer is dropped.
     pub async fn close(&self, table: &str) -> Closed {
         let transaction = self.0.begin().await.expect("a transaction");
