@@ -16,6 +16,11 @@ pub const WORKSPACE: &str = "workspaces/default";
 pub const SALES: &str = "sales";
 /// The funnel whose stalls start the sequence.
 pub const DESK: &str = "desk";
+/// The funnel whose silences a sequence is simulated over.
+pub const LULL: &str = "lull";
+/// Longer than most pauses of a conversation of the workload, and shorter than the rest of its time:
+/// each falls silent for so long at its end, and most of them once before.
+const LULL_SECONDS: i64 = 45 * 60;
 /// Secret that calls are signed with.
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -39,17 +44,8 @@ pub async fn customer_funnel(channel: &Channel) -> Fallible<()> {
 
 /// Defines a funnel whose first stage stalls after so many seconds, and starts a sequence on it.
 pub async fn desk(channel: &Channel, stall_seconds: i64, steps: Vec<v1::Step>) -> Fallible<()> {
-    let mut asked = stage("asked", "desk_contact");
-    asked.stall = Some(silence(stall_seconds));
-    let stages = vec![asked, stage("answered", "desk_answer")];
-    create_funnel(channel, DESK, v1::Funnel { stages, ..Default::default() }).await?;
-    let trigger = v1::SequenceTrigger {
-        funnel: format!("{WORKSPACE}/funnels/{DESK}"),
-        stage: "asked".into(),
-        on: v1::SilenceKind::Stalled.into(),
-        ..Default::default()
-    };
-    let sequence = v1::Sequence { trigger: Some(trigger), steps, ..Default::default() };
+    two_stages(channel, DESK, ("desk_contact", stall_seconds), "desk_answer").await?;
+    let sequence = v1::Sequence { trigger: Some(stalled(DESK)), steps, ..Default::default() };
     let mut sequences = SequenceServiceClient::new(channel.clone());
     sequences
         .create_sequence(v1::CreateSequenceRequest {
@@ -62,6 +58,34 @@ pub async fn desk(channel: &Channel, stall_seconds: i64, steps: Vec<v1::Step>) -
     let name = format!("{WORKSPACE}/sequences/nudge");
     sequences.start_sequence(v1::StartSequenceRequest { name, ..Default::default() }).await?;
     Ok(())
+}
+
+/// Defines a funnel in whose first stage every conversation of the workload stays and falls silent.
+pub async fn lull(channel: &Channel) -> Fallible<()> {
+    two_stages(channel, LULL, (STAGES[0], LULL_SECONDS), "farewell").await
+}
+
+/// Starts runs on stalls in the first of two stages.
+pub fn stalled(funnel: &str) -> v1::SequenceTrigger {
+    v1::SequenceTrigger {
+        funnel: format!("{WORKSPACE}/funnels/{funnel}"),
+        stage: "asked".into(),
+        on: v1::SilenceKind::Stalled.into(),
+        ..Default::default()
+    }
+}
+
+/// Defines a funnel of two stages, the first of which stalls after so many seconds.
+async fn two_stages(
+    channel: &Channel,
+    id: &str,
+    (first, stall_seconds): (&str, i64),
+    second: &str,
+) -> Fallible<()> {
+    let mut asked = stage("asked", first);
+    asked.stall = Some(silence(stall_seconds));
+    let stages = vec![asked, stage("answered", second)];
+    create_funnel(channel, id, v1::Funnel { stages, ..Default::default() }).await
 }
 
 /// A step that does nothing for an hour.

@@ -79,6 +79,8 @@ enum Row {
     Ended,
     /// A question about a million journeys
     Query,
+    /// A sequence over a million journeys of the past
+    Simulate,
     /// Webhooks delivered
     Webhooks,
     /// Ingest beside ten million journeys
@@ -147,6 +149,7 @@ async fn measure(bench: &Bench, row: Row) -> Fallible<Vec<Line>> {
         Row::Waking => rows::waking::lateness(bench).await,
         Row::Ended => rows::ended::growth(bench).await,
         Row::Query => rows::query::time(bench).await,
+        Row::Simulate => rows::simulate::time(bench).await,
         Row::Webhooks => rows::webhooks::rate(bench).await,
         Row::Large => rows::large::rate(bench).await,
     }

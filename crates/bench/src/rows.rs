@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod large;
 mod loaded;
 pub mod query;
+pub mod simulate;
 pub mod stalls;
 pub mod steps;
 pub mod unary;

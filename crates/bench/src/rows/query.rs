@@ -110,7 +110,8 @@ async fn agree(answer: &v1::QueryFunnelResponse, pool: &PgPool) -> Fallible<()> 
     if ours == bare { Ok(()) } else { Err(format!("{ours:?} subjects where there are {bare:?}").into()) }
 }
 
-fn median(mut taken: Vec<f64>) -> f64 {
+/// The time in the middle of several.
+pub fn median(mut taken: Vec<f64>) -> f64 {
     // The first is the warm-up.
     let mut taken = taken.split_off(1);
     taken.sort_by(f64::total_cmp);
