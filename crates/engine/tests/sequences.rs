@@ -4,6 +4,8 @@
 mod answers;
 #[path = "sequences/busy.rs"]
 mod busy;
+#[path = "sequences/capabilities.rs"]
+mod capabilities;
 #[path = "sequences/chance.rs"]
 mod chance;
 #[path = "sequences/clock.rs"]

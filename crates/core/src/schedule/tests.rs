@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::calendar::zone_named;
+use crate::calendar::{Hours, next_time, zone_named};
 use crate::time::HOUR;
+use crate::violation::Violations;
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).expect("a valid instant")
@@ -136,5 +139,71 @@ fn croner_says_the_same_away_from_changes_of_the_clock() {
             );
             last = next;
         }
+    }
+}
+
+/// The table for people, which every row of it has to be true for.
+const TABLE: &str = include_str!("README.md");
+
+/// A row of it: the kind of time, what it says, the zone, from when on, and when it comes.
+type Row<'a> = (&'a str, &'a str, TimeZone, Timestamp, Vec<Timestamp>);
+
+fn rows() -> Vec<Row<'static>> {
+    let cells = |line: &'static str| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>();
+    let row = |cells: Vec<&'static str>| {
+        let [zone, _, time, after, comes] = cells[..] else { panic!("five cells: {cells:?}") };
+        let (kind, said) = time.split_once(' ').expect("a kind, and what it says");
+        let comes = comes.split(", ").map(at).collect();
+        (kind, said.trim_matches('`'), zone_named(zone).expect("a zone"), at(after), comes)
+    };
+    // The first two lines are the head.
+    TABLE.lines().filter(|line| line.starts_with('|')).skip(2).map(|line| row(cells(line))).collect()
+}
+
+/// What a row says, asked once more from right behind each answer.
+fn follow(after: Timestamp, times: usize, next: impl Fn(Timestamp) -> Option<Timestamp>) -> Vec<Timestamp> {
+    let mut from = after;
+    let found = (0..times).map(|_| {
+        let at = next(from).expect("a next time");
+        from = at.plus(1);
+        at
+    });
+    found.collect()
+}
+
+fn minute_of(clock: &str) -> u16 {
+    let (hour, minute) = clock.split_once(':').expect("HH:MM");
+    hour.parse::<u16>().expect("hours") * 60 + minute.parse::<u16>().expect("minutes")
+}
+
+#[test]
+fn every_row_of_the_table_for_people_is_true() {
+    let rows = rows();
+    let kinds: BTreeSet<&str> = rows.iter().map(|row| row.0).collect();
+    assert_eq!(kinds, BTreeSet::from(["cron", "quiet", "until"]));
+    for (kind, said, zone, after, comes) in rows {
+        let found = match kind {
+            "cron" => {
+                let schedule = Schedule::parse(said).expect("valid");
+                // The next time is one after the instant that is asked for.
+                follow(after.plus(1), comes.len(), |from| schedule.next_after(from.plus(-1), &zone))
+            }
+            "until" => {
+                let (clock, days) = said.split_once(' ').unwrap_or((said, ""));
+                let days = match days {
+                    "" => BTreeSet::new(),
+                    "Mo-Fr" => BTreeSet::from([1, 2, 3, 4, 5]),
+                    other => panic!("no days: {other}"),
+                };
+                follow(after, comes.len(), |from| next_time(minute_of(clock), &days, &zone, from))
+            }
+            "quiet" => {
+                let holidays = ["2026-03-09".to_owned()];
+                let hours = Hours::compile(said, &holidays, &mut Violations::new()).expect("hours");
+                follow(after, comes.len(), |from| hours.within(zone.clone()).next_closed(from))
+            }
+            other => panic!("no kind of time: {other}"),
+        };
+        assert_eq!(found, comes, "{kind} {said} after {}", after.to_rfc3339());
     }
 }

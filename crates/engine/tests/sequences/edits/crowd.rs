@@ -18,7 +18,7 @@ const HALF: i64 = AN_HOUR / 2;
 /// Waits of the sequence.
 const WAITS: i64 = 6;
 /// When the last cohort begins to wait, and the first comes to the last wait.
-const SPREAD: i64 = 240 + (WAITS - 1) * AN_HOUR;
+const SPREAD: i64 = 600 + (WAITS - 1) * AN_HOUR;
 /// Runs read at once.
 const PAGE: u32 = 1_000;
 
@@ -62,7 +62,7 @@ async fn crowded(database: &TestDatabase, all: i64) -> House {
             let report = house.engine.ingest(house.scope, batch.to_vec()).await.expect("it can be stored");
             assert_eq!(report.accepted as usize, batch.len(), "{report:?}");
         }
-        house.go(seconds + 240).await;
+        house.go(seconds + 600).await;
     }
     house
 }
