@@ -48,6 +48,8 @@ mod simulate;
 mod stages;
 #[path = "sequences/stopping.rs"]
 mod stopping;
+#[path = "sequences/timing.rs"]
+mod timing;
 #[path = "sequences/verbs.rs"]
 mod verbs;
 #[path = "sequences/walk.rs"]

@@ -35,6 +35,8 @@ pub struct RunFact {
     pub conversation: Option<Uuid>,
     /// What it remembers of its way.
     pub progress: Progress,
+    /// When the silence came due.
+    pub due_at: Timestamp,
     /// When its first message was delivered, or would have been.
     pub reached_at: Option<Timestamp>,
     /// When the silence ended, and what ended it.

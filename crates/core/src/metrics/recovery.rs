@@ -15,6 +15,7 @@ use crate::sequence::arm::{Arm, PARTS};
 use crate::time::Timestamp;
 
 pub mod credit;
+pub mod timing;
 pub mod verdict;
 
 /// A CSAT answer of this score or a better one is satisfied: the upper two of five
@@ -34,6 +35,8 @@ pub struct RecoveryFact {
     pub ways: Vec<(String, String)>,
     /// Whether the run goes on.
     pub is_running: bool,
+    /// When the silence came due.
+    pub due_at: Timestamp,
     /// When its first message to the customer was delivered, or would have been.
     pub reached_at: Option<Timestamp>,
     /// When the silence ended, and what ended it.
@@ -241,6 +244,7 @@ mod tests {
             holdout: 2_000,
             ways: Vec::new(),
             is_running: false,
+            due_at: Timestamp(9 * DAY),
             reached_at: Some(Timestamp(10 * DAY)),
             ended: None,
             is_void: false,

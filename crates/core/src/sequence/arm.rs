@@ -100,6 +100,12 @@ impl Chance<'_> {
         }
     }
 
+    /// Whether the customer is of the half that checks what figures of the other half suggest:
+    /// independent of arms and of splits, so that both halves have all of them.
+    pub fn is_checker(&self) -> bool {
+        self.hash("check") < PARTS / 2
+    }
+
     fn hash(&self, question: &str) -> u32 {
         let mut hash = Sha256::new();
         hash.update(self.key);
@@ -203,5 +209,15 @@ mod tests {
         // Four standard deviations: of 4,000 ± 57, and of 800 ± 28.
         assert!(count(&one).abs_diff(4_000) < 227 && count(&other).abs_diff(4_000) < 227);
         assert!(both.abs_diff(800) < 111, "{both}");
+    }
+
+    #[test]
+    fn half_of_the_customers_check_and_half_of_every_arm() {
+        let all = (0..20_000).map(|subject| chance("nudge", subject));
+        let checkers: Vec<Chance<'_>> = all.filter(Chance::is_checker).collect();
+        // Four standard deviations: of 10,000 ± 71, and of 2,000 ± 42.
+        assert!(checkers.len().abs_diff(10_000) < 283, "{}", checkers.len());
+        let held_out = checkers.iter().filter(|chance| chance.arm(2_000) == Arm::HeldOut).count();
+        assert!(held_out.abs_diff(2_000) < 170, "{held_out}");
     }
 }

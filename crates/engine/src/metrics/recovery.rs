@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rekindle_core::Timestamp;
 use rekindle_core::metrics::Period;
 use rekindle_core::metrics::recovery::credit::Credit;
+use rekindle_core::metrics::recovery::timing::{Timing, Who};
 use rekindle_core::metrics::recovery::{Recovery, RecoveryFact};
 use rekindle_core::scope::Scope;
+use rekindle_core::sequence::arm::Chance;
 use rekindle_core::sequence::{Action, Sequence};
 use rekindle_core::violation::Violation;
 use rekindle_ports::Tx;
@@ -20,9 +22,11 @@ use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Invalid, ResourceKind};
 
 mod answers;
+mod clocks;
 mod touches;
 
 use answers::Answers;
+use clocks::Clocks;
 
 /// Subjects that the store is asked about at once.
 const BATCH: usize = 1_000;
@@ -49,6 +53,8 @@ pub struct RecoveryAnswer {
     pub recovery: Recovery,
     /// Which messages came last before the returns.
     pub credit: Credit,
+    /// What came back by when the first message came.
+    pub timing: Timing,
 }
 
 impl Engine {
@@ -58,15 +64,21 @@ impl Engine {
         scope: Scope,
         question: RecoveryQuestion,
     ) -> EngineResult<RecoveryAnswer> {
+        let key = self.inner.experiment_key;
         self.read(scope, move |tx, now| {
             let question = question.clone();
-            Box::pin(async move { answer(tx, question, now).await })
+            Box::pin(async move { answer(tx, question, &key, now).await })
         })
         .await
     }
 }
 
-async fn answer(tx: &mut dyn Tx, question: RecoveryQuestion, now: Timestamp) -> EngineResult<RecoveryAnswer> {
+async fn answer(
+    tx: &mut dyn Tx,
+    question: RecoveryQuestion,
+    key: &[u8; 32],
+    now: Timestamp,
+) -> EngineResult<RecoveryAnswer> {
     let RecoveryQuestion { sequence, period, window, as_of } = question;
     if let (Some(from), Some(until)) = (period.from, period.until)
         && from >= until
@@ -88,13 +100,18 @@ async fn answer(tx: &mut dyn Tx, question: RecoveryQuestion, now: Timestamp) -> 
     let revisions = Revisions::of(tx, &sequence, &runs).await?;
     let refusals = Refusals::of(tx, &runs).await?;
     let answers = Answers::of(tx, &runs, window).await?;
+    let clocks = Clocks::of(tx, &runs).await?;
     let nobodys: HashSet<Uuid> =
         runs.iter().filter(|run| run.customer.is_none()).map(|run| run.subject).collect();
     let facts: Vec<RecoveryFact> =
         runs.into_iter().map(|run| revisions.fact(run, &refusals, &answers)).collect();
     let touches = touches::before_returns(tx, &sequence, &facts, &nobodys, window, as_of).await?;
     let credit = Credit::of(&facts, &touches, window, as_of);
-    Ok(RecoveryAnswer { as_of, recovery: Recovery::of(&facts, window, as_of), credit })
+    let timing = Timing::of(&facts, window, as_of, |subject| Who {
+        zone: &clocks.zone_of(subject).zone,
+        checks: Chance { key, experiment: &sequence, subject }.is_checker(),
+    });
+    Ok(RecoveryAnswer { as_of, recovery: Recovery::of(&facts, window, as_of), credit, timing })
 }
 
 /// What revisions of a sequence say of its experiments, by number.
@@ -133,6 +150,7 @@ impl Revisions {
             holdout: holdout.unwrap_or_default(),
             ways: ways.map(|(step, trace)| (step, trace.outcome)).collect(),
             is_running: run.is_running,
+            due_at: run.due_at,
             reached_at: run.reached_at,
             ended: run.ended,
             is_void: run.is_void,

@@ -13,6 +13,8 @@ use super::metrics::to_ratio;
 use super::time;
 use crate::name::Collection;
 
+mod timing;
+
 /// How long a run can be recovered where nothing is said, in microseconds.
 const USUAL_WINDOW: i64 = 7 * DAY;
 /// The longest of such windows, in microseconds.
@@ -57,6 +59,7 @@ pub fn to_answer(question: &RecoveryQuestion, answer: &RecoveryAnswer) -> v1::Qu
             .collect(),
         sample_ratio: Some(to_sample_ratio(&recovery.sample_ratio)),
         credit: Some(to_credit(&answer.credit)),
+        timing: Some(timing::to_timing(&answer.timing)),
     }
 }
 
@@ -135,6 +138,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use rekindle_core::Timestamp;
+    use rekindle_core::metrics::recovery::timing::Timing;
 
     use super::*;
 
@@ -160,6 +164,7 @@ mod tests {
                 steps: BTreeMap::from([("ask".to_owned(), 7), ("tell".to_owned(), 2)]),
                 elsewhere: 1,
             },
+            timing: Timing::default(),
         }
     }
 

@@ -52,7 +52,7 @@ impl SeaTx {
         let silences = [MarkKind::Warned, MarkKind::Stalled, MarkKind::Abandoned];
         let silences = silences.map(|kind| kind.code().to_string()).join(", ");
         let sql = format!(
-            "SELECT r.sequence_revision, r.arm, r.customer, r.subject, r.conversation, r.progress, r.state, \
+            "SELECT r.sequence_revision, r.arm, r.customer, r.subject, r.conversation, r.progress, r.state, r.due_at, \
                (m.fate = {} AND NOT {successor}) AS is_void, \
                (SELECT MIN(d.ended_at) FROM deliveries d WHERE {} AND d.run = r.id AND NOT d.internal \
                   AND d.state IN ({}, {})) AS reached_at, \
@@ -86,6 +86,7 @@ fn fact(row: &QueryResult) -> StoreResult<RunFact> {
         subject: get(row, T, "subject")?,
         conversation: get(row, T, "conversation")?,
         progress: get_json(row, T, "progress")?,
+        due_at: Timestamp(get(row, T, "due_at")?),
         reached_at: instant(row, T, "reached_at")?,
         ended: instant(row, T, "until_at")?.zip(by),
         is_running: state == RunState::Running,

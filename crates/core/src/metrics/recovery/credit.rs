@@ -72,6 +72,7 @@ mod tests {
             holdout: 2_000,
             ways: Vec::new(),
             is_running: false,
+            due_at: Timestamp(14 * DAY),
             reached_at: Some(Timestamp(15 * DAY)),
             ended: Some((Timestamp(20 * DAY), EndedBy::CustomerReturned)),
             is_void: false,

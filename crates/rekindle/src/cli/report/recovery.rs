@@ -15,6 +15,8 @@ use crate::render::number;
 use crate::render::paint::Paint;
 use crate::render::table::{Align, Grid};
 
+mod timing;
+
 /// Arguments of `report recovery`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -32,6 +34,9 @@ pub struct Args {
     /// Days after its first message in which a run can be recovered
     #[arg(long, value_name = "DAYS", default_value_t = 7)]
     window: u32,
+    /// Show in the table, too, what came back by delay and by hour of the first message
+    #[arg(long)]
+    timing: bool,
     #[command(flatten)]
     target: Target,
     /// How to print it
@@ -51,7 +56,13 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     let connection = Connection::open(&args.target).await?;
     let answer = connection.metrics().query_recovery(request).await?.into_inner();
     match args.output {
-        Format::Table => output::print_text(&told(&answer)),
+        Format::Table => {
+            let mut text = told(&answer);
+            if args.timing {
+                text += &timing::tables(answer.timing.as_ref());
+            }
+            output::print_text(&text)
+        }
         Format::Json => output::print_json(&output::value(&answer)?),
         Format::Jsonl | Format::Csv => {
             let lines = lines(&answer);
@@ -136,6 +147,9 @@ pub fn told(answer: &v1::QueryRecoveryResponse) -> String {
     let _ = writeln!(text, "{}", worth(&arms));
     if let Some(credit) = answer.credit.as_ref().and_then(last_touch) {
         let _ = writeln!(text, "{}", paint.aside(&credit));
+    }
+    for line in answer.timing.iter().flat_map(timing::advice) {
+        let _ = writeln!(text, "{line}");
     }
     if !answer.mature {
         let _ =
