@@ -16,6 +16,7 @@ use rekindle_ports::resources::{DestinationKind, DestinationRow, MailboxSpec, Wo
 use rekindle_ports::rows::RevisionRow;
 use rekindle_ports::{Deliver, Tx};
 use serde_json::json;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::locks::Locked;
 use super::shelf::Shelf;
@@ -190,8 +191,9 @@ impl Writer<'_> {
             .map_err(|error| format!("properties: renders no JSON object: {error}"))?;
         let conversation = locked.conversation(self.run.conversation).map(|row| row.name.clone());
         let customer = locked.customer(self.run.customer).map(|row| row.name.clone());
-        let id =
-            format!("{}{}", emitted_by(&self.run.sequence), delivery_id(self.run, &self.step.id, self.visit));
+        // Of the delivery's id a digest: a long name of a step would not fit into the id of an event.
+        let delivery = delivery_id(self.run, &self.step.id, self.visit);
+        let id = format!("{}{:032x}", emitted_by(&self.run.sequence), xxh3_128(delivery.as_bytes()));
         let event = NewEvent {
             id: id.clone(),
             conversation: conversation.clone(),
