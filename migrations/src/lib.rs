@@ -19,6 +19,7 @@ mod m0006_pace;
 mod m0007_sequences;
 mod m0008_occasions;
 mod m0009_run_policies;
+mod m0010_replays;
 mod statistics;
 
 /// All steps, oldest first.
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_sequences::Migration),
             Box::new(m0008_occasions::Migration),
             Box::new(m0009_run_policies::Migration),
+            Box::new(m0010_replays::Migration),
         ]
     }
 }

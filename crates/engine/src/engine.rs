@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     pub bells: Bells,
     /// Rung when a fill has something to do.
     pub fills: Notify,
+    /// Rung when a replay has something to do.
+    pub replays: Notify,
     probe: Arc<dyn Probe>,
 }
 
@@ -101,6 +103,7 @@ impl Engine {
             experiment_key: parts.experiment_key,
             bells: Bells::default(),
             fills: Notify::new(),
+            replays: Notify::new(),
             probe,
         });
         let committer = Committer::start(&inner, parts.options);

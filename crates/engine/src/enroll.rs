@@ -9,7 +9,7 @@ use rekindle_core::funnel::OwedBy;
 use rekindle_core::funnel::compile::facts;
 use rekindle_core::predicate::{self, Facts};
 use rekindle_core::sequence::arm::{Arm, Chance, Holdouts};
-use rekindle_core::sequence::{Origin, Progress, ReentryPer, ReentryRule};
+use rekindle_core::sequence::{Cause, Origin, Progress, ReentryPer, ReentryRule};
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{EndReason, RunEvent, RunRow, RunState};
 use rekindle_ports::resources::SequenceRow;
@@ -46,6 +46,8 @@ pub(crate) struct Candidate<'a> {
     pub reason: String,
     /// When the attempt at the funnel began that it belongs to, if that is known.
     pub attempt: Option<Timestamp>,
+    /// How many runs stand behind it, each started by an event of the one before.
+    pub depth: u32,
     /// Why its run does not begin.
     pub skipped: Option<EndReason>,
 }
@@ -61,6 +63,12 @@ pub(crate) async fn enroll(
 ) -> EngineResult<()> {
     filter(tx, locked, &mut candidates).await?;
     cool_down(tx, &mut candidates, now).await?;
+    // Whom a schedule does not want it meets again each time: that is no news.
+    let is_news = |it: &Candidate<'_>| {
+        it.origin.cause != Cause::Schedule
+            || !matches!(it.skipped, Some(EndReason::Filtered | EndReason::CoolDown))
+    };
+    candidates.retain(is_news);
     start(tx, inner, &candidates, now).await?;
     Ok(())
 }
@@ -202,7 +210,8 @@ fn run_of(inner: &Inner, candidate: &Candidate<'_>, held_out: u16, now: Timestam
         subject: customer.unwrap_or(origin.subject),
     };
     let holdouts = Holdouts::of(&sequence.body, held_out);
-    let held_share = (holdouts.workspace > 0).then(|| holdouts.share());
+    // Kept with the run: a later revision that it goes on in may hold out others.
+    let held_share = Some(holdouts.share());
     let starts = candidate.skipped.is_none();
     RunRow {
         id: inner.minter.mint(),
@@ -222,6 +231,7 @@ fn run_of(inner: &Inner, candidate: &Candidate<'_>, held_out: u16, now: Timestam
         progress: Progress {
             outlasts_return: sequence.body.outlasts_return,
             held_share,
+            depth: candidate.depth,
             ..Progress::default()
         },
         next_at: starts.then_some(candidate.begins_at),

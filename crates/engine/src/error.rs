@@ -42,6 +42,8 @@ pub enum ResourceKind {
     Delivery,
     /// An entry of the suppression list.
     Suppression,
+    /// A replay.
+    Replay,
     /// A workspace.
     Workspace,
 }
@@ -63,6 +65,12 @@ pub enum Precondition {
     DeliveryNotCancellable,
     /// The delivery's outcome is known.
     DeliveryNotUnknown,
+    /// The delivery did not fail, or belongs to no run.
+    DeliveryNotReplayable,
+    /// Nothing failed in the run.
+    RunNotReplayable,
+    /// The replay is through.
+    ReplayNotCancellable,
     /// Sequences use the destination.
     DestinationInUse,
     /// The destination is disabled.

@@ -15,6 +15,7 @@ pub mod funnels;
 pub mod ingest;
 pub mod loops;
 pub mod metrics;
+pub mod replays;
 pub mod requests;
 mod resources;
 pub mod revisions;

@@ -30,7 +30,7 @@ mod give_back;
 mod heard;
 mod hold;
 pub(crate) mod locks;
-mod poison;
+pub(crate) mod poison;
 mod recorder;
 mod room;
 mod runner;

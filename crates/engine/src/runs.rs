@@ -22,6 +22,7 @@ mod views;
 
 pub use changes::RunChange;
 pub use deliveries::Resolution;
+pub(crate) use deliveries::scheduled_again;
 pub use explain::{Statement, Subject};
 pub use start::Whom;
 pub use views::{DeliveryView, RunView};

@@ -38,6 +38,8 @@ mod paused;
 mod poison;
 #[path = "sequences/recovery.rs"]
 mod recovery;
+#[path = "sequences/replay.rs"]
+mod replay;
 #[path = "sequences/resources.rs"]
 mod resources;
 #[path = "sequences/schedules.rs"]

@@ -7,7 +7,7 @@ use rekindle_proto::v1::{ListFunnelsRequest, ListRunsRequest};
 use rekindle_server::name::{Collection, parse_revision, parse_workspace};
 use rekindle_server::page::{Page, Pager};
 
-const COLLECTIONS: [Collection; 8] = [
+const COLLECTIONS: [Collection; 9] = [
     Collection::Funnels,
     Collection::Conversations,
     Collection::Customers,
@@ -16,6 +16,7 @@ const COLLECTIONS: [Collection; 8] = [
     Collection::Runs,
     Collection::Deliveries,
     Collection::Suppressions,
+    Collection::Replays,
 ];
 
 fuzz_target!(|text: &str| {

@@ -127,7 +127,7 @@ pub struct RunEvent {
     pub run: Uuid,
     /// When.
     pub at: Timestamp,
-    /// What: `started`, `waiting`, `delivery_created`, `delivery_settled`, `migrated`, `ended` …
+    /// What: `started`, `waiting`, `delivery_created`, `delivery_settled`, `migrated`, `ended`, `replayed` …
     pub kind: String,
     /// Step id, where it concerns one.
     pub step: String,

@@ -252,6 +252,8 @@ pub enum RequestKind {
     Destination,
     /// A run that was started by hand.
     Run,
+    /// A replay.
+    Replay,
 }
 
 /// A create that is safe to repeat, as it was answered first.

@@ -14,6 +14,7 @@ pub mod erase;
 pub mod facts;
 pub mod journeys;
 pub mod ledger;
+pub mod replays;
 pub mod resources;
 pub mod schedules;
 pub mod subjects;
@@ -25,6 +26,7 @@ pub use erase::Erase;
 pub use facts::Facts;
 pub use journeys::Journeys;
 pub use ledger::{Marks, Outbox, Runs};
+pub use replays::Replays;
 pub use resources::Resources;
 pub use schedules::Schedules;
 pub use subjects::Subjects;
@@ -65,6 +67,7 @@ pub trait Tx:
     + Outbox
     + Resources
     + Schedules
+    + Replays
     + Browse
     + Erase
     + Send

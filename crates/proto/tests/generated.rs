@@ -59,6 +59,7 @@ fn the_descriptors_name_every_service_and_keep_number_nine_for_known_time() {
             "FunnelService",
             "IngestService",
             "MetricsService",
+            "ReplayService",
             "RunService",
             "SequenceService",
             "SuppressionService",

@@ -17,6 +17,7 @@ pub mod kind;
 pub mod list;
 pub mod names;
 pub mod output;
+pub mod replay;
 pub mod report;
 pub mod simulate;
 
@@ -49,6 +50,8 @@ pub enum Command {
     Report(report::Args),
     /// Run a sequence over stored history, and send nothing
     Simulate(simulate::Args),
+    /// Do failures again
+    Replay(replay::Args),
     /// Say why something was sent, or was not
     Explain(explain::Args),
     /// Ask whether a server serves, for container probes
@@ -75,6 +78,7 @@ pub async fn run(command: Command, surroundings: &Surroundings<'_>) -> Result<()
         Command::Import(args) => import::run(&args).await,
         Command::Report(args) => report::run(&args).await,
         Command::Simulate(args) => simulate::run(&args, surroundings).await,
+        Command::Replay(args) => replay::run(&args).await,
         Command::Explain(args) => explain::run(&args).await,
         Command::Healthcheck(args) => healthcheck::run(&args).await,
         Command::Completion(args) => completion::run(&args, surroundings),

@@ -97,6 +97,8 @@ pub async fn start(
     let engine = app.engine.clone();
     let fills_stop = stop.clone();
     app.tracker.spawn(async move { engine.run_fills(scope, fills_stop).await });
+    let (engine, replays_stop) = (app.engine.clone(), stop.clone());
+    app.tracker.spawn(async move { engine.run_replays(scope, replays_stop).await });
     app.tracker.spawn(health(services.clone(), Arc::clone(app.engine.store()), app.tracker.clone(), stop));
     let http_drain = drain.clone();
     app.tracker.spawn(async move {

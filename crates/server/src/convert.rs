@@ -14,6 +14,7 @@ pub mod path;
 pub mod preview;
 pub mod question;
 pub mod recovery;
+pub mod replay;
 pub mod run;
 pub mod sequence;
 pub mod share;

@@ -38,6 +38,8 @@ pub enum Collection {
     Deliveries,
     /// Suppressions.
     Suppressions,
+    /// Replays.
+    Replays,
 }
 
 impl Collection {
@@ -52,6 +54,7 @@ impl Collection {
             Self::Runs => "runs",
             Self::Deliveries => "deliveries",
             Self::Suppressions => "suppressions",
+            Self::Replays => "replays",
         }
     }
 
@@ -66,6 +69,7 @@ impl Collection {
             Self::Runs => "run",
             Self::Deliveries => "delivery",
             Self::Suppressions => "suppression",
+            Self::Replays => "replay",
         }
     }
 

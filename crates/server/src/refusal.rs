@@ -110,6 +110,7 @@ fn reasons(kind: ResourceKind) -> (ErrorReason, ErrorReason) {
         ResourceKind::Run => (ErrorReason::RunNotFound, ErrorReason::Conflict),
         ResourceKind::Delivery => (ErrorReason::DeliveryNotFound, ErrorReason::Conflict),
         ResourceKind::Suppression => (ErrorReason::SuppressionNotFound, ErrorReason::Conflict),
+        ResourceKind::Replay => (ErrorReason::ReplayNotFound, ErrorReason::Conflict),
         ResourceKind::Workspace => (ErrorReason::WorkspaceNotFound, ErrorReason::Conflict),
     }
 }
@@ -127,6 +128,7 @@ fn resource_name(kind: ResourceKind, id: &str) -> String {
         ResourceKind::Run => Collection::Runs,
         ResourceKind::Delivery => Collection::Deliveries,
         ResourceKind::Suppression => Collection::Suppressions,
+        ResourceKind::Replay => Collection::Replays,
         ResourceKind::Workspace => return workspace_name(),
     };
     collection.name(id)
@@ -146,6 +148,9 @@ fn precondition(reason: Precondition) -> ErrorReason {
         Precondition::RunNotCancellable => ErrorReason::RunNotCancellable,
         Precondition::DeliveryNotCancellable => ErrorReason::DeliveryNotCancellable,
         Precondition::DeliveryNotUnknown => ErrorReason::DeliveryNotResolvable,
+        Precondition::DeliveryNotReplayable => ErrorReason::DeliveryNotReplayable,
+        Precondition::RunNotReplayable => ErrorReason::RunNotReplayable,
+        Precondition::ReplayNotCancellable => ErrorReason::ReplayNotCancellable,
         Precondition::DestinationInUse => ErrorReason::DestinationInUse,
         Precondition::DestinationDisabled => ErrorReason::DestinationDisabled,
         Precondition::SequenceNotStartable => ErrorReason::SequenceNotStartable,

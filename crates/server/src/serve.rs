@@ -10,6 +10,7 @@ use rekindle_proto::v1::delivery_service_server::DeliveryServiceServer;
 use rekindle_proto::v1::destination_service_server::DestinationServiceServer;
 use rekindle_proto::v1::funnel_service_server::FunnelServiceServer;
 use rekindle_proto::v1::metrics_service_server::MetricsServiceServer;
+use rekindle_proto::v1::replay_service_server::ReplayServiceServer;
 use rekindle_proto::v1::run_service_server::RunServiceServer;
 use rekindle_proto::v1::sequence_service_server::SequenceServiceServer;
 use rekindle_proto::v1::suppression_service_server::SuppressionServiceServer;
@@ -37,6 +38,7 @@ use crate::services::destinations::Destinations;
 use crate::services::funnels::Funnels;
 use crate::services::ingest::{Ingest, Sizes};
 use crate::services::metrics::Metrics;
+use crate::services::replays::Replays;
 use crate::services::runs::Runs;
 use crate::services::sequences::Sequences;
 use crate::services::suppressions::Suppressions;
@@ -148,6 +150,7 @@ impl Services {
             .add_service(bounded!(FunnelServiceServer::new(Funnels(desk.clone()))))
             .add_service(Sizes::new(&Ingest(desk.clone())))
             .add_service(bounded!(MetricsServiceServer::new(Metrics(desk.clone()))))
+            .add_service(bounded!(ReplayServiceServer::new(Replays(desk.clone()))))
             .add_service(bounded!(RunServiceServer::new(Runs(desk.clone()))))
             .add_service(bounded!(SequenceServiceServer::new(Sequences(desk.clone()))))
             .add_service(bounded!(SuppressionServiceServer::new(Suppressions(desk.clone()))))
@@ -184,7 +187,7 @@ pub async fn serve(
 }
 
 /// Names under which health answers: the server as a whole, and every service.
-pub fn service_names() -> [&'static str; 12] {
+pub fn service_names() -> [&'static str; 13] {
     use rekindle_proto::v1;
     [
         "",
@@ -195,6 +198,7 @@ pub fn service_names() -> [&'static str; 12] {
         v1::funnel_service_server::SERVICE_NAME,
         v1::ingest_service_server::SERVICE_NAME,
         v1::metrics_service_server::SERVICE_NAME,
+        v1::replay_service_server::SERVICE_NAME,
         v1::run_service_server::SERVICE_NAME,
         v1::sequence_service_server::SERVICE_NAME,
         v1::suppression_service_server::SERVICE_NAME,

@@ -23,6 +23,7 @@ pub mod funnels;
 pub mod ingest;
 mod ledger;
 pub mod metrics;
+pub mod replays;
 pub mod runs;
 pub mod sequences;
 pub mod suppressions;

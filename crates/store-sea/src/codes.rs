@@ -9,6 +9,7 @@ use rekindle_core::sequence::{Cause, SequenceState};
 use rekindle_ports::ledger::{AttemptOutcome, DeliveryState, EndReason, RunState};
 use rekindle_ports::resources::{RequestKind, RunPolicy, SuppressionKind, SuppressionReason};
 use rekindle_ports::rows::{FillState, LivePolicy, NameKind};
+use rekindle_ports::store::replays::ReplayState;
 use rekindle_ports::{StoreError, StoreResult};
 use sea_orm::QueryResult;
 
@@ -64,6 +65,10 @@ impl Code for RunPolicy {
 }
 
 impl Code for FillState {
+    const CODES: &'static [(Self, i32)] = &[(Self::Running, 1), (Self::Done, 2), (Self::Cancelled, 3)];
+}
+
+impl Code for ReplayState {
     const CODES: &'static [(Self, i32)] = &[(Self::Running, 1), (Self::Done, 2), (Self::Cancelled, 3)];
 }
 
@@ -152,7 +157,7 @@ impl Code for AttemptOutcome {
 
 impl Code for RequestKind {
     const CODES: &'static [(Self, i32)] =
-        &[(Self::Funnel, 1), (Self::Sequence, 2), (Self::Destination, 3), (Self::Run, 4)];
+        &[(Self::Funnel, 1), (Self::Sequence, 2), (Self::Destination, 3), (Self::Run, 4), (Self::Replay, 5)];
 }
 
 /// In the order of the values: lists are ordered by the code.
@@ -216,6 +221,7 @@ mod tests {
         survives!(LivePolicy: Drain, Migrate, Cancel);
         survives!(RunPolicy: Drain, Migrate, Cancel);
         survives!(FillState: Running, Done, Cancelled);
+        survives!(ReplayState: Running, Done, Cancelled);
         survives!(MarkKind: Warned, Stalled, Abandoned);
         survives!(MarkFate: Live, History, TakenOver, Voided);
         survives!(SequenceState: Draft, Active, Paused, Archived);
@@ -224,7 +230,7 @@ mod tests {
         survives!(Arm: Treated, HeldOut);
         survives!(DeliveryState: Scheduled, Sending, Delivered, Failed, Suppressed, Cancelled, Expired, Unknown, HeldOut);
         survives!(AttemptOutcome: Delivered, Retry, Rejected, Unknown);
-        survives!(RequestKind: Funnel, Sequence, Destination, Run);
+        survives!(RequestKind: Funnel, Sequence, Destination, Run, Replay);
         survives!(SuppressionKind: Address, Customer, Domain);
         survives!(SuppressionReason: Unsubscribed, HardBounce, Complaint, Manual);
     }

@@ -15,6 +15,7 @@ mod marks;
 mod outbox;
 pub mod predicate_sql;
 mod probe;
+mod replays;
 mod resources;
 mod runs;
 mod schedules;

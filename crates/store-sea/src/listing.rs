@@ -44,6 +44,26 @@ impl Conditions {
         self.add(format!("(created_at, id) < ({created_at}, {id})"));
     }
 
+    /// Rows that ended after those a reader has seen.
+    pub(crate) fn ended_after(&mut self, ended_at: Timestamp, id: impl Into<Value>) {
+        let (ended_at, id) = (self.bind(ended_at.0), self.bind(id));
+        self.add(format!("(ended_at, id) > ({ended_at}, {id})"));
+    }
+
+    /// The query of a page of what ended, in that order, and what it binds.
+    pub(crate) fn first_ended(self, table: &str, limit: u32) -> (String, Vec<Value>) {
+        let conditions = self.parts.join(" AND ");
+        let sql = format!(
+            "SELECT ended_at, id FROM {table} WHERE {conditions} ORDER BY ended_at, id LIMIT {limit}"
+        );
+        (sql, self.values)
+    }
+
+    /// The query of how many there are, as `n`, and what it binds.
+    pub(crate) fn count(self, table: &str) -> (String, Vec<Value>) {
+        (format!("SELECT COUNT(*) AS n FROM {table} WHERE {}", self.parts.join(" AND ")), self.values)
+    }
+
     /// The query of a page and what it binds.
     pub(crate) fn newest(self, columns: &str, table: &str, limit: u32) -> (String, Vec<Value>) {
         let conditions = self.parts.join(" AND ");

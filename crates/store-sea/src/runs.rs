@@ -179,6 +179,26 @@ impl Runs for SeaTx {
         self.end_deliveries(&select, values, now).await
     }
 
+    async fn reopen_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<Vec<Uuid>> {
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Source { select, values } = self.source(ID, &keys(runs), 1);
+        // One that somebody holds stays held.
+        let sql = format!(
+            "UPDATE runs SET state = {}, end_reason = NULL, ended_at = NULL, \
+               next_at = CASE WHEN runs.paused_at IS NULL THEN CAST({} AS BIGINT) ELSE NULL END, \
+               epoch = runs.epoch + 1, lease_owner = NULL, lease_until = NULL, crash_count = 0 \
+             FROM ({}) AS v WHERE {} AND runs.end_reason = {} RETURNING runs.id",
+            RunState::Running.code(),
+            self.bind(values.len() + 1),
+            self.batch(&select),
+            self.is_of_batch(T, &["id"]),
+            EndReason::Failed.code()
+        );
+        self.all(&sql, with(&values, now)).await?.iter().map(|row| get(row, T, "id")).collect()
+    }
+
     async fn claim_runs(
         &mut self,
         bucket: i16,
@@ -264,6 +284,8 @@ impl Runs for SeaTx {
             return Ok(Vec::new());
         }
         let Source { select, values } = self.source(ID, &keys(runs), 1);
+        let running = format!("state = {}", RunState::Running.code());
+        self.lock_in_order(T, "id", &running, &select, values.clone()).await?;
         let at = self.bind(values.len() + 1);
         let (sets, which) = if paused {
             (format!("paused_at = {at}, next_at = NULL"), "NULL")
@@ -272,10 +294,9 @@ impl Runs for SeaTx {
         };
         let sql = format!(
             "UPDATE runs SET {sets}, epoch = runs.epoch + 1, lease_owner = NULL, lease_until = NULL \
-             FROM ({}) AS v WHERE {} AND runs.state = {} AND runs.paused_at IS {which} RETURNING runs.id",
+             FROM ({}) AS v WHERE {} AND runs.{running} AND runs.paused_at IS {which} RETURNING runs.id",
             self.batch(&select),
-            self.is_of_batch(T, &["id"]),
-            RunState::Running.code()
+            self.is_of_batch(T, &["id"])
         );
         self.all(&sql, with(&values, now)).await?.iter().map(|row| get(row, T, "id")).collect()
     }
@@ -326,9 +347,10 @@ impl Runs for SeaTx {
         let running = format!("state = {}", RunState::Running.code());
         self.lock_in_order(T, "id", &running, &select, values.clone()).await?;
         let sql = format!(
-            "UPDATE runs SET {}, epoch = runs.epoch + 1, lease_owner = NULL, lease_until = NULL, crash_count = 0 \
+            "UPDATE runs SET {}, next_at = CASE WHEN runs.paused_at IS NULL THEN v.next_at END, \
+               epoch = runs.epoch + 1, lease_owner = NULL, lease_until = NULL, crash_count = 0 \
              FROM ({}) AS v WHERE {} AND runs.{running}",
-            assign(&["sequence_revision", "step", "next_at", "progress"]),
+            assign(&["sequence_revision", "step", "progress"]),
             self.batch(&select),
             self.is_of_batch(T, &["id"])
         );

@@ -237,6 +237,15 @@ REQUESTS = {
         "resolution": "RESOLUTION_DELIVERED",
         "note": "seen",
     },
+    "ReplayService/CreateReplay": {
+        "parent": WORKSPACE,
+        "replay": {"failures": {"period": {"startTime": AT}, "sequence": SEQUENCE, "destination": RELAY}},
+        "requestId": "r",
+        "validateOnly": True,
+    },
+    "ReplayService/GetReplay": {"name": f"{WORKSPACE}/replays/{NOBODY}"},
+    "ReplayService/ListReplays": {"parent": WORKSPACE},
+    "ReplayService/CancelReplay": {"name": f"{WORKSPACE}/replays/{NOBODY}"},
     "SuppressionService/AddSuppression": {"parent": WORKSPACE, "suppression": SUPPRESSION},
     "SuppressionService/RemoveSuppression": {"name": f"{WORKSPACE}/suppressions/address%3Aeve%40example.com"},
     "SuppressionService/ListSuppressions": {"parent": WORKSPACE, "address": "eve@example.com"},
@@ -252,7 +261,11 @@ HARMLESS = [
     or content.get("validateOnly")
     or name.endswith(("Attributes", "UpdateWorkspace", "UpdateDestination", "RotateWebhookSecret", "EnableDestination"))
 ]
-ABSENT = {"RunService": "RUN_NOT_FOUND", "DeliveryService": "DELIVERY_NOT_FOUND"}
+ABSENT = {
+    "RunService": "RUN_NOT_FOUND",
+    "DeliveryService": "DELIVERY_NOT_FOUND",
+    "ReplayService": "REPLAY_NOT_FOUND",
+}
 
 
 def set_up(caller, methods):
@@ -286,5 +299,5 @@ def good(valid):
     """The requests that nothing is wrong with."""
     for method in HARMLESS:
         service, verb = method.split("/")
-        absent = service in ABSENT and not verb.startswith("List") or verb == "ListRunEvents"
+        absent = service in ABSENT and not verb.startswith(("List", "Create")) or verb == "ListRunEvents"
         yield Case("nothing is wrong", method, valid[method], missing(ABSENT[service]) if absent else OK)

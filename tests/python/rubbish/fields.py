@@ -20,6 +20,7 @@ LISTS = (
     "RunService/ListRuns",
     "RunService/ListRunEvents",
     "DeliveryService/ListDeliveries",
+    "ReplayService/ListReplays",
     "SuppressionService/ListSuppressions",
 )
 # The reason with which a method refuses a wrong definition; FIELD_INVALID elsewhere.
@@ -72,6 +73,7 @@ TIMES = {
     "FunnelService/CreateFunnel": ["funnel.startsTime"],
     "MetricsService/QueryRecovery": ["period.startTime", "period.endTime", "asOfTime"],
     "SequenceService/SimulateSequence": ["period.startTime", "period.endTime"],
+    "ReplayService/CreateReplay": ["replay.failures.period.startTime", "replay.failures.period.endTime"],
     "MetricsService/QueryFunnel": ["period.startTime", "period.endTime", "asOfTime"],
     "MetricsService/ListFunnelSubjects": ["period.startTime", "asOfTime", "bucket.startTime", "bucket.endTime"],
     "ConversationService/UpdateConversationAttributes": ["effectiveTime"],

@@ -50,12 +50,19 @@ FIELDS = {
     "DeliveryService/GetDelivery": [("name", "deliveries")],
     "DeliveryService/CancelDelivery": [("name", "deliveries")],
     "DeliveryService/ResolveDelivery": [("name", "deliveries")],
+    "ReplayService/CreateReplay": [("replay.delivery", "deliveries"), ("replay.run", "runs")],
+    "ReplayService/GetReplay": [("name", "replays")],
+    "ReplayService/CancelReplay": [("name", "replays")],
     "SuppressionService/RemoveSuppression": [("name", "suppressions")],
 }
 # The same for fields that may be empty: conditions of lists.
 CONDITIONS = {
     "RunService/ListRuns": [("sequence", "sequences"), ("conversation", "conversations"), ("customer", "customers")],
     "RunService/ChangeRuns": [("sequence", "sequences"), ("conversation", "conversations"), ("customer", "customers")],
+    "ReplayService/CreateReplay": [
+        ("replay.failures.sequence", "sequences"),
+        ("replay.failures.destination", "destinations"),
+    ],
     "DeliveryService/ListDeliveries": [
         ("run", "runs"),
         ("destination", "destinations"),
@@ -81,6 +88,8 @@ PARENTS = {
     "RunService/ListRuns": "parent",
     "RunService/ChangeRuns": "parent",
     "DeliveryService/ListDeliveries": "parent",
+    "ReplayService/CreateReplay": "parent",
+    "ReplayService/ListReplays": "parent",
     "SuppressionService/AddSuppression": "parent",
     "SuppressionService/ListSuppressions": "parent",
     "WorkspaceService/GetWorkspace": "name",
@@ -95,6 +104,7 @@ REASONS = {
     "runs": "RUN_NOT_FOUND",
     "deliveries": "DELIVERY_NOT_FOUND",
     "suppressions": "SUPPRESSION_NOT_FOUND",
+    "replays": "REPLAY_NOT_FOUND",
 }
 USER_IDS = {"funnels", "sequences", "destinations"}
 # Methods to which a conversation or a customer need not exist yet.

@@ -107,7 +107,7 @@ pub struct Origin {
     /// What started it.
     pub cause: Cause,
     /// Id of the event from which the clock ran or that started it, or `schedule:` and the time, or
-    /// `hand:` and the request.
+    /// `hand:` and an id.
     pub anchor: String,
 }
 

@@ -22,13 +22,21 @@ pub struct Progress {
     /// What answers of webhooks gave, by the names of the variables.
     #[serde(default, skip_serializing_if = "Properties::is_empty")]
     pub variables: Properties,
+    /// How many runs stand behind it, each started by an event that the one before added.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub depth: u32,
     /// Whether it goes on when its customer comes back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outlasts_return: bool,
-    /// Parts of 10,000 that were held out when it began, where the workspace held some out too;
-    /// where it did not, the revision of the sequence says it.
+    /// Parts of 10,000 that were held out when it began; of runs that do not say so, the revision of
+    /// the sequence does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_share: Option<u16>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(depth: &u32) -> bool {
+    *depth == 0
 }
 
 /// What is known of a step.

@@ -3,7 +3,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{CallWebhook, EmitEvent, Escalate, QuietHours, ReentryPer, SendEmail, Sequence};
+use super::{CallWebhook, EmitEvent, Escalate, Occasion, QuietHours, ReentryPer, SendEmail, Sequence};
 use crate::calendar::Hours;
 use crate::event::{Author, CONVERSATION_UPDATED, CUSTOMER_UPDATED};
 use crate::funnel::validate::is_user_id;
@@ -83,10 +83,14 @@ pub fn validate(sequence: &Sequence, v: &mut Violations) {
     }
     v.require((-100..=100).contains(priority), "priority", "takes -100 to 100");
     v.require(*holdout <= MOST_HELD_OUT, "holdout", "takes a share of at most 0.5");
-    if !entry.is_empty()
-        && let Err(error) = predicate::parse(entry)
-    {
-        v.add("entryFilter", error.to_string());
+    if !entry.is_empty() {
+        match predicate::parse(entry) {
+            Ok(rule) => {
+                let has_event = !matches!(trigger.on, Occasion::Schedule(_)) || !rule.reads().event;
+                v.require(has_event, "entryFilter", "names an event: a schedule comes with none");
+            }
+            Err(error) => v.add("entryFilter", error.to_string()),
+        }
     }
     let is_of_an_attempt = reentry.is_some_and(|reentry| reentry.per == ReentryPer::Attempt);
     let has_attempts = trigger.on.silence().is_some() || !is_of_an_attempt;

@@ -1,10 +1,10 @@
 //! Events that were stored, and the sequences that start on them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rekindle_core::Timestamp;
-use rekindle_core::event::Event;
+use rekindle_core::event::{Author, Event, OrderKey};
 use rekindle_core::funnel::compile::facts;
 use rekindle_core::funnel::{OwedBy, SubjectKind};
 use rekindle_core::predicate::{self, Predicate};
@@ -71,27 +71,86 @@ impl Starters {
         now: Timestamp,
     ) -> EngineResult<()> {
         let mut known = Known { locked, attributes: HashMap::new() };
+        let returns = Returns::among(fresh, locked);
         let mut candidates = Vec::new();
-        for (place, event) in fresh.iter().enumerate() {
+        for event in fresh {
             for starter in &self.0 {
                 let Some(candidate) = starter.candidate(event, &mut known, now) else {
                     continue;
                 };
-                // Who came back in the same breath is not written to.
-                let returned = fresh[place + 1..].iter().any(|later| {
-                    comes_back(later) && starter.subject_of(later, locked) == Some(candidate.origin.subject)
-                });
-                let returned = returned && !starter.row.body.outlasts_return;
+                let outlasts = starter.row.body.outlasts_return;
+                let returned = !outlasts && returns.after(event, candidate.origin.subject);
                 let skipped = candidate.skipped.or(returned.then_some(EndReason::CustomerReturned));
                 candidates.push(Candidate { skipped, ..candidate });
             }
         }
-        let candidates = in_stages(tx, inner, candidates).await?;
+        let mut candidates = in_stages(tx, inner, candidates).await?;
         if candidates.is_empty() {
             return Ok(());
         }
+        leave_out_returned(tx, locked, &mut candidates).await?;
         enroll(tx, inner, locked, candidates, now).await
     }
+}
+
+/// When subjects last came back, among events that are being stored.
+struct Returns(HashMap<Uuid, OrderKey>);
+
+impl Returns {
+    fn among(fresh: &[Event], locked: &Locked) -> Self {
+        let mut last = HashMap::new();
+        for event in fresh.iter().filter(|event| comes_back(event)) {
+            for subject in event.conversation.into_iter().chain(customer_of(event, locked)) {
+                // In order: the last one stays.
+                last.insert(subject, event.order());
+            }
+        }
+        Self(last)
+    }
+
+    fn after(&self, event: &Event, subject: Uuid) -> bool {
+        self.0.get(&subject).is_some_and(|last| *last > event.order())
+    }
+}
+
+/// Leaves out those whose event came late and whose customers had come back by then: what they said
+/// was stored before.
+async fn leave_out_returned(
+    tx: &mut dyn Tx,
+    locked: &Locked,
+    candidates: &mut [Candidate<'_>],
+) -> EngineResult<()> {
+    let is_late = |it: &Candidate<'_>| {
+        let of_conversation = locked.conversation(it.conversation).and_then(|row| row.last_at);
+        let last = of_conversation.or_else(|| locked.customer(it.customer).and_then(|row| row.last_at));
+        let outlasts = it.sequence.body.outlasts_return;
+        it.skipped.is_none() && !outlasts && last.is_some_and(|last| last > it.due_at)
+    };
+    let late: Vec<usize> =
+        candidates.iter().enumerate().filter(|(_, it)| is_late(it)).map(|(place, _)| place).collect();
+    if late.is_empty() {
+        return Ok(());
+    }
+    let of = |key: fn(&Candidate<'_>) -> Option<Uuid>| -> Vec<Uuid> {
+        let keys: BTreeSet<Uuid> = late.iter().filter_map(|place| key(&candidates[*place])).collect();
+        keys.into_iter().collect()
+    };
+    let conversations = of(|it| it.conversation);
+    let customers = of(|it| it.customer.filter(|_| it.conversation.is_none()));
+    let mut events = tx.conversation_events(&conversations).await?;
+    events.extend(tx.customer_events(&customers).await?);
+    let mut last: HashMap<Uuid, Timestamp> = HashMap::new();
+    for (subject, event) in events.iter().filter(|(_, event)| comes_back(event)) {
+        let known = last.entry(*subject).or_insert(event.effective_at);
+        *known = event.effective_at.max(*known);
+    }
+    for place in late {
+        let it = &mut candidates[place];
+        if last.get(&it.origin.subject).is_some_and(|at| *at > it.due_at) {
+            it.skipped = Some(EndReason::CustomerReturned);
+        }
+    }
+    Ok(())
 }
 
 /// Attributes of subjects, put together once.
@@ -135,8 +194,9 @@ impl Starter {
 
     fn candidate(&self, event: &Event, known: &mut Known<'_>, now: Timestamp) -> Option<Candidate<'_>> {
         let at = event.effective_at;
-        // A sequence does not start itself.
-        if event.id.starts_with(&emitted_by(&self.row.id)) {
+        // A sequence does not start itself, and of sequences that start each other there is an end.
+        let depth = depth_of(event);
+        if event.id.starts_with(&emitted_by(&self.row.id)) || depth > DEEPEST {
             return None;
         }
         // What was over before the sequence began is nothing that it missed.
@@ -166,15 +226,26 @@ impl Starter {
             },
             conversation: event.conversation.filter(|_| self.subject == SubjectKind::Conversation),
             customer,
-            since: at,
+            // A clock that runs ahead is no reason to miss a return.
+            since: at.min(now),
             due_at: at,
             owed_by: OwedBy::Anyone,
             begins_at: now,
             reason: format!("the event {:?} came", event.kind),
             attempt: None,
+            depth,
             skipped,
         })
     }
+}
+
+/// Runs that started each other, one by an event of the other, before nothing more starts.
+const DEEPEST: u32 = 5;
+
+/// How many runs stand behind an event: none behind one that came from outside.
+fn depth_of(event: &Event) -> u32 {
+    let said = event.id.strip_prefix("sequence:").and_then(|rest| rest.split(':').nth(1));
+    said.filter(|_| event.author == Author::System).and_then(|depth| depth.parse().ok()).unwrap_or(0)
 }
 
 /// The customer whose stream an event is in.

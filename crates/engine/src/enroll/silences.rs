@@ -57,6 +57,7 @@ pub(crate) async fn take_in(
                 begins_at: now,
                 reason: mark.reason.clone(),
                 attempt: noticed.attempt,
+                depth: 0,
                 skipped: too_late(sequence, mark, now),
             });
         }

@@ -21,8 +21,24 @@ pub(crate) async fn in_stages<'a>(
     if pairs.is_empty() {
         return Ok(candidates);
     }
+    let stand = standing(tx, inner, pairs).await?;
+    let is_there = |candidate: &Candidate<'_>| {
+        let origin = &candidate.origin;
+        origin.stage.is_empty()
+            || stand.contains(&(origin.funnel.clone(), origin.subject, origin.stage.clone()))
+    };
+    Ok(candidates.into_iter().filter(is_there).collect())
+}
+
+/// Of subjects in funnels: those that are in a stage now, neither through nor closed, each with its
+/// stage.
+pub(crate) async fn standing(
+    tx: &mut dyn Tx,
+    inner: &Inner,
+    pairs: BTreeSet<(String, Uuid)>,
+) -> EngineResult<HashSet<(String, Uuid, String)>> {
     let pairs: Vec<(String, Uuid)> = pairs.into_iter().collect();
-    let mut stand: HashSet<(String, Uuid, String)> = HashSet::new();
+    let mut stand = HashSet::new();
     for row in tx.live_journeys(&pairs).await? {
         let funnel = inner.revisions.compiled(tx, row.key.revision).await?;
         let standing = row.journey.passages.now(&funnel);
@@ -30,10 +46,5 @@ pub(crate) async fn in_stages<'a>(
             stand.insert((row.funnel, row.key.subject, funnel.funnel.stages[place].id.clone()));
         }
     }
-    let is_there = |candidate: &Candidate<'_>| {
-        let origin = &candidate.origin;
-        origin.stage.is_empty()
-            || stand.contains(&(origin.funnel.clone(), origin.subject, origin.stage.clone()))
-    };
-    Ok(candidates.into_iter().filter(is_there).collect())
+    Ok(stand)
 }

@@ -190,7 +190,13 @@ impl Beginning<'_> {
                 return Ok(());
             }
         }
-        let ruling = self.ask_the_clock(tx, &delivery).await?;
+        let run = self.facts.runs.get(&delivery.run);
+        // Whoever is held waits, whatever the hour.
+        let ruling = if run.is_some_and(|run| run.paused_at.is_some()) {
+            Ruling::Send
+        } else {
+            self.ask_the_clock(tx, &delivery).await?
+        };
         let refused = self.refuse(&delivery);
         if refused.is_none() && ruling == Ruling::Abort && self.is_awaited(&delivery) {
             self.aborted.push((delivery.run, EndReason::QuietHours));

@@ -23,7 +23,7 @@ use super::shelf::Shelf;
 use crate::error::EngineResult;
 
 /// The delivery of a step; one that cannot be written is failed from the start and says why.
-pub(super) async fn compose(
+pub(crate) async fn compose(
     tx: &mut dyn Tx,
     shelf: &mut Shelf,
     deliver: &dyn Deliver,
@@ -88,7 +88,7 @@ pub(super) async fn compose(
 }
 
 /// A message that a run orders.
-pub(super) struct Order<'a> {
+pub(crate) struct Order<'a> {
     /// Whose.
     pub run: &'a RunRow,
     /// The step that sends it.
@@ -99,7 +99,7 @@ pub(super) struct Order<'a> {
     pub event: Option<&'a Event>,
 }
 
-/// How the ids of events begin that a sequence adds.
+/// How the ids of events begin that a sequence adds; how many runs stand behind them comes next.
 pub(crate) fn emitted_by(sequence: &str) -> String {
     format!("sequence:{sequence}:")
 }
@@ -107,6 +107,12 @@ pub(crate) fn emitted_by(sequence: &str) -> String {
 /// Run, step and visit: the same message has the same id however often it is written.
 pub(super) fn delivery_id(run: &RunRow, step: &str, visit: u32) -> String {
     format!("{}-{step}-{visit}", run.id.simple())
+}
+
+/// Which visit of its step a message is of; `None` for one that no run ordered.
+pub(crate) fn visit_of(delivery: &DeliveryRow) -> Option<u32> {
+    let of_step = format!("{}-{}-", delivery.run.simple(), delivery.step);
+    delivery.id.strip_prefix(&of_step)?.parse().ok()
 }
 
 /// Writes the message of a step.
@@ -193,7 +199,8 @@ impl Writer<'_> {
         let customer = locked.customer(self.run.customer).map(|row| row.name.clone());
         // Of the delivery's id a digest: a long name of a step would not fit into the id of an event.
         let delivery = delivery_id(self.run, &self.step.id, self.visit);
-        let id = format!("{}{:032x}", emitted_by(&self.run.sequence), xxh3_128(delivery.as_bytes()));
+        let (by, depth) = (emitted_by(&self.run.sequence), self.run.progress.depth + 1);
+        let id = format!("{by}{depth}:{:032x}", xxh3_128(delivery.as_bytes()));
         let event = NewEvent {
             id: id.clone(),
             conversation: conversation.clone(),

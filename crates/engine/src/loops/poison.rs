@@ -46,7 +46,7 @@ pub(super) const MOST_VANISHED: i32 = 8;
 pub(super) const VANISHED: &str = "whoever worked on it died or hung, 8 times";
 
 /// Whether the row that was worked on is to blame, and not the database or others at work.
-pub(super) fn is_its_fault(error: &EngineError) -> bool {
+pub(crate) fn is_its_fault(error: &EngineError) -> bool {
     !matches!(
         error,
         EngineError::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))
@@ -56,7 +56,7 @@ pub(super) fn is_its_fault(error: &EngineError) -> bool {
 }
 
 /// An error with everything that caused it.
-pub(super) fn causes(error: &EngineError) -> String {
+pub(crate) fn causes(error: &EngineError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -22,7 +22,7 @@ use rekindle_ports::store::schedules::ScheduleRow;
 use uuid::Uuid;
 
 use super::locks::{Locked, lock_subjects};
-use super::poison::causes;
+use super::poison::{causes, is_its_fault};
 use super::{BATCH, Loops};
 use crate::engine::Inner;
 use crate::enroll::stages::in_stages;
@@ -41,18 +41,48 @@ impl Loops {
                 Box::pin(async move { Ok(tx.due_schedules(bucket, now, BATCH).await?) })
             })
             .await?;
-        let count = due.len();
+        let mut count = 0;
         for (scope, sequence) in self.while_open(due) {
-            let inner = &self.inner;
-            let worked =
-                inner.write(scope, &|tx, now| page(tx, Arc::clone(inner), sequence.clone(), now)).await;
-            if let Err(error) = worked {
-                tracing::error!(sequence, error = causes(&error), "a schedule could not be worked on");
-                self.put_off(scope, sequence).await?;
+            match self.work_page(scope, &sequence, Page::Whole).await {
+                Ok(worked) => count += usize::from(worked),
+                Err(error) if is_its_fault(&error) => {
+                    self.work_one_by_one(scope, &sequence).await?;
+                    count += 1;
+                }
+                Err(error) => {
+                    tracing::warn!(sequence, error = causes(&error), "a schedule could not be worked on");
+                    self.put_off(scope, sequence).await?;
+                }
             }
             self.inner.bells.ring(Queue::Runs);
         }
         Ok(count)
+    }
+
+    async fn work_page(&self, scope: Scope, sequence: &str, how: Page) -> EngineResult<bool> {
+        let inner = &self.inner;
+        inner.write(scope, &|tx, now| page(tx, Arc::clone(inner), sequence.to_owned(), how, now)).await
+    }
+
+    /// Works on the subjects of a page one after the other, and passes over the one that fails.
+    async fn work_one_by_one(&self, scope: Scope, sequence: &str) -> EngineResult<()> {
+        for _ in 0..BATCH {
+            let worked = match self.work_page(scope, sequence, Page::One).await {
+                Err(error) if is_its_fault(&error) => {
+                    tracing::error!(
+                        sequence,
+                        error = causes(&error),
+                        "a subject of a schedule is passed over"
+                    );
+                    self.work_page(scope, sequence, Page::Passed).await?
+                }
+                worked => worked?,
+            };
+            if !worked {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn put_off(&self, scope: Scope, sequence: String) -> EngineResult<()> {
@@ -121,34 +151,58 @@ impl Clock {
     }
 }
 
-/// Works a page of a schedule's time, or plans the next.
+/// How many subjects are taken in at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    /// As many as a transaction holds.
+    Whole,
+    /// The next one.
+    One,
+    /// None: the next one is passed over.
+    Passed,
+}
+
+/// Works a page of a schedule's time, or plans the next; whether it was there to be worked on.
 fn page(
     tx: &mut dyn Tx,
     inner: Arc<Inner>,
     sequence: String,
+    how: Page,
     now: Timestamp,
-) -> BoxFuture<'_, EngineResult<()>> {
+) -> BoxFuture<'_, EngineResult<bool>> {
     Box::pin(async move {
         let Some(row) = tx.lock_schedule(&sequence).await?.filter(|row| row.look_at <= now) else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(found) = tx.peek_sequence(&sequence).await? else {
-            return Ok(tx.delete_schedule(&sequence).await?);
+            tx.delete_schedule(&sequence).await?;
+            return Ok(true);
         };
         let Some(clock) = Clock::of(tx, &found).await?.filter(|_| found.state == SequenceState::Active)
         else {
-            return Ok(tx.delete_schedule(&sequence).await?);
+            tx.delete_schedule(&sequence).await?;
+            return Ok(true);
         };
-        let at = clock.newest(&row, now);
-        let is_missed = row.cursor.is_none() && now.since(at) > found.body.max_delay;
+        // Another zone of the workspace, or another rule of the zone, puts it elsewhere.
+        let planned = clock.next_after(row.fires_at.plus(-1)).unwrap_or(row.fires_at);
+        if row.cursor.is_none() && planned > now {
+            let row = ScheduleRow { fires_at: planned, look_at: planned, ..row };
+            tx.save_schedule(&row).await?;
+            return Ok(false);
+        }
+        let at = clock.newest(&ScheduleRow { fires_at: planned, ..row.clone() }, now);
+        let is_missed = now.since(at) > found.body.max_delay;
+        let most = if how == Page::Whole { BATCH } else { 1 };
         let page = if is_missed {
             Vec::new()
         } else {
-            tx.live_subjects(&found.body.trigger.funnel, row.cursor, BATCH).await?
+            tx.live_subjects(&found.body.trigger.funnel, row.cursor, most).await?
         };
-        take_in(tx, &inner, &found, &clock.on, at, &page, now).await?;
+        if how != Page::Passed {
+            take_in(tx, &inner, &found, &clock.on, at, &page, now).await?;
+        }
         let next = match page.last() {
-            Some(last) if page.len() == BATCH as usize => {
+            Some(last) if page.len() == most as usize => {
                 Some(ScheduleRow { fires_at: at, cursor: Some(*last), ..row })
             }
             _ => clock.next_after(at).map(|next| ScheduleRow {
@@ -159,9 +213,10 @@ fn page(
             }),
         };
         match next {
-            Some(next) => Ok(tx.save_schedule(&next).await?),
-            None => Ok(tx.delete_schedule(&sequence).await?),
+            Some(next) => tx.save_schedule(&next).await?,
+            None => tx.delete_schedule(&sequence).await?,
         }
+        Ok(true)
     })
 }
 
@@ -208,7 +263,7 @@ fn candidate<'a>(
     let trigger = &sequence.body.trigger;
     let anchor = format!("schedule:{}", at.to_rfc3339());
     let chance = Chance { key: &inner.experiment_key, experiment: &sequence.id, subject };
-    let share = i64::from(chance.of(&anchor));
+    let share = i64::from(chance.of("jitter"));
     let later = on.jitter / i64::from(PARTS) * share;
     Some(Candidate {
         sequence,
@@ -227,6 +282,7 @@ fn candidate<'a>(
         begins_at: at.plus(later).max(now),
         reason: format!("the schedule {:?} came round at {}", on.cron, at.to_rfc3339()),
         attempt: None,
+        depth: 0,
         skipped: None,
     })
 }

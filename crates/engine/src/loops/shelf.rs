@@ -84,7 +84,7 @@ impl Shelf {
         }
         if !self.elsewhere.contains_key(&run.sequence) {
             // Its row is locked only where it moved to another funnel.
-            let row = tx.sequence(&run.sequence).await?;
+            let row = tx.peek_sequence(&run.sequence).await?;
             self.elsewhere.insert(run.sequence.clone(), row.as_ref().map(Standing::of));
         }
         Ok(self.elsewhere.get(&run.sequence).copied().flatten())

@@ -137,16 +137,20 @@ async fn again(tx: &mut dyn Tx, delivery: DeliveryRow, now: Timestamp) -> Engine
         let message = "its run was ended meanwhile: it is not to be sent again";
         return Err(refused(Precondition::DeliveryNotUnknown, delivery.state, message));
     }
+    Ok(scheduled_again(delivery, "an operator wants it sent again", now))
+}
+
+/// The delivery, to be sent at once: the same bytes under the same id.
+pub(crate) fn scheduled_again(delivery: DeliveryRow, reason: &str, now: Timestamp) -> DeliveryRow {
     let expires_at = delivery.expires_at.max(now.plus(WORTH_RESENDING));
-    let reason = "an operator wants it sent again".to_owned();
-    Ok(DeliveryRow {
+    DeliveryRow {
         state: DeliveryState::Scheduled,
-        reason,
+        reason: reason.into(),
         next_at: Some(now),
         expires_at,
         ended_at: None,
         ..delivery
-    })
+    }
 }
 
 /// Writes what an operator decided, and a line about it.

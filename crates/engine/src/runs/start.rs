@@ -16,7 +16,7 @@ use super::{RunView, existing, views};
 use crate::engine::{Engine, Inner};
 use crate::enroll::{Candidate, start};
 use crate::error::{EngineError, EngineResult, Invalid, ResourceKind};
-use crate::funnels;
+use crate::loops::compose::latest;
 use crate::loops::locks::lock_subjects;
 use crate::requests::{Asked, Creation, corrupt};
 use crate::sequences;
@@ -106,7 +106,10 @@ async fn begin(
     if row.state != SequenceState::Active {
         return Err(sequences::wrong_state(&row, "only an active sequence starts runs"));
     }
-    let follows = funnels::view(tx, &row.body.trigger.funnel, None).await?.revision.body.subject;
+    let funnel = latest(tx, &row.body.trigger.funnel).await?;
+    let funnel =
+        funnel.ok_or_else(|| EngineError::not_found(ResourceKind::Funnel, &row.body.trigger.funnel))?;
+    let follows = funnel.body.subject;
     if !whom.is_of(follows) {
         let message = format!("the funnel of the sequence follows a {}", of(follows));
         let wrong = Violation { field: whom.field().into(), message };
@@ -128,6 +131,7 @@ async fn begin(
         begins_at: now,
         reason: "somebody started it".into(),
         attempt: None,
+        depth: 0,
         skipped: None,
     };
     let started = start(tx, inner, &[candidate], now).await?;

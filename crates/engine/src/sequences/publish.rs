@@ -121,6 +121,7 @@ async fn publish(
             RunPolicy::Drain | RunPolicy::Migrate => RunImpact { staying: open, ..RunImpact::default() },
         }
     };
+    let comes_round_anew = row.body.trigger != change.sequence.trigger;
     let mut row = revised(row, change.sequence, now);
     if change.run_policy != RunPolicy::Drain {
         row.changed_by = row.revision;
@@ -128,7 +129,10 @@ async fn publish(
     if !change.validate_only {
         let said = RunChange { revision: row.revision, policy: change.run_policy, step_map: change.step_map };
         tx.publish_sequence(&row, &said).await?;
-        scheduler::plan(tx, &row, now).await?;
+        // A time that is due, or half done, is not lost for another word in a mail.
+        if comes_round_anew {
+            scheduler::plan(tx, &row, now).await?;
+        }
     }
     Ok(Published { sequence: row, impact })
 }

@@ -147,6 +147,27 @@ async fn a_sequence_does_not_start_itself_and_meets_what_others_wait_for() {
 }
 
 #[tokio::test]
+async fn of_sequences_that_start_each_other_there_is_an_end() {
+    for database in databases().await {
+        let on = |kind: &str| Trigger {
+            stage: String::new(),
+            on: Occasion::Event(OnEvent { when: format!("event.type == '{kind}'") }),
+            ..sequence(Vec::new()).trigger
+        };
+        let house = House::with(&database, Sequence::new(on("ping"), vec![tells("pong")])).await;
+        let other = Sequence::new(on("pong"), vec![tells("ping")]);
+        house.engine.create_sequence(house.scope, "other", other, Creation::default()).await.expect("good");
+        house.engine.start_sequence(house.scope, "other", None).await.expect("nothing in the way");
+        let ping = event("p1", "ping", 700).from_customer("ann");
+        house.hear(NewEvent { author: Some(Author::Agent), ..ping }).await;
+        for second in 701..720 {
+            house.go(second).await;
+        }
+        assert_eq!(house.runs().await.len(), 6, "one by hand of a client, five behind it");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_added_for_whom_is_held_out() {
     for database in databases().await {
         let held = Sequence { holdout: 5_000, ..sequence(vec![tells("nudged")]) };

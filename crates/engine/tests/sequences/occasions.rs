@@ -108,6 +108,18 @@ async fn history_and_what_is_late_start_nothing() {
 }
 
 #[tokio::test]
+async fn who_was_back_before_a_late_event_came_in_is_not_written_to() {
+    for database in databases().await {
+        let house = House::with(&database, cart()).await;
+        house.word("e3", "customer_message", 60).await;
+        house.clock.set(event("x", "x", 600).occurred_at);
+        house.engine.ingest(house.scope, vec![filled("f1", 10)]).await.expect("stored");
+        let run = house.the_run().await.run;
+        assert_eq!((run.state, run.end_reason), (RunState::Skipped, Some(EndReason::CustomerReturned)));
+    }
+}
+
+#[tokio::test]
 async fn entry_rules_re_entry_and_stages_hold_for_events_too() {
     for database in databases().await {
         let rule = ReentryRule { per: ReentryPer::Customer, cool_down: Some(HOUR) };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::sequence::{Action, Cause, Occasion, OnSchedule, Overlap, Sequence, Trigger, Wait};
 use rekindle_core::time::{DAY, HOUR};
+use rekindle_engine::Creation;
 use rekindle_engine::runs::LedgerQuery;
 use rekindle_engine::sequences::SequenceChange;
 use rekindle_ports::ledger::{EndReason, RunState};
@@ -12,7 +13,7 @@ use rekindle_ports::resources::RunPolicy;
 use rekindle_testkit::build::{EventExt, event};
 use rekindle_testkit::databases;
 
-use crate::house::{House, email, step};
+use crate::house::{House, email, step, wrong_fields};
 
 /// Every hour on the hour, a mail to those who were answered.
 fn hourly(steps: Vec<rekindle_core::sequence::Step>) -> Sequence {
@@ -151,6 +152,41 @@ async fn a_paused_schedule_waits_for_its_next_time_and_a_new_revision_plans_anew
         house.engine.archive_sequence(house.scope, "nudge").await.expect("archived");
         house.go(20_000).await;
         assert_eq!(house.runs().await.len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn another_word_in_a_mail_costs_nobody_the_time_that_is_due() {
+    for database in databases().await {
+        let house = House::with(&database, hourly(mail())).await;
+        busy(&house).await;
+        house.clock.set(event("x", "x", 3_600).occurred_at);
+        let mut changed = hourly(mail());
+        changed.display_name = "Hourly".into();
+        let change = SequenceChange {
+            sequence: changed,
+            etag: None,
+            validate_only: false,
+            run_policy: RunPolicy::Drain,
+            step_map: BTreeMap::new(),
+        };
+        house.engine.update_sequence(house.scope, "nudge", change).await.expect("a good revision");
+        house.go(3_601).await;
+        assert_eq!(house.runs().await.len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn whom_a_schedule_does_not_let_in_is_no_news() {
+    for database in databases().await {
+        let wanted = Sequence { entry: "customer.name == 'bob'".into(), ..hourly(mail()) };
+        let house = House::with(&database, wanted).await;
+        busy(&house).await;
+        house.go(3_600).await;
+        assert_eq!(house.runs().await.len(), 1);
+        let wrong = Sequence { entry: "event.type == 'x'".into(), ..hourly(mail()) };
+        let answer = house.engine.create_sequence(house.scope, "other", wrong, Creation::default()).await;
+        assert_eq!(wrong_fields(answer), ["entryFilter"]);
     }
 }
 

@@ -63,6 +63,10 @@ pub trait Runs {
     /// cancelled, those being sent are noted as overtaken.
     async fn end_runs(&mut self, runs: &[(Uuid, EndReason)], now: Timestamp) -> StoreResult<()>;
 
+    /// Lets runs that failed go on at once, where they stood: whoever held them writes nothing more.
+    /// Returns those that this changed.
+    async fn reopen_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<Vec<Uuid>>;
+
     /// Claims runs of a bucket that are due and that nobody claimed before without giving them back.
     async fn claim_runs(
         &mut self,

@@ -92,6 +92,8 @@ impl Connection {
         ingest: ingest_service_client::IngestServiceClient;
         /// Metrics.
         metrics: metrics_service_client::MetricsServiceClient;
+        /// Replays.
+        replays: replay_service_client::ReplayServiceClient;
         /// Runs.
         runs: run_service_client::RunServiceClient;
         /// Sequences.

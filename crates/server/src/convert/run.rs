@@ -124,6 +124,8 @@ fn to_cause(cause: Cause) -> v1::RunCause {
 fn delivery_of(event: &RunEvent) -> Option<&str> {
     let about_one =
         matches!(event.kind.as_str(), "delivery_created" | "delivery_settled" | "held_out" | "resolved");
+    // A run that is replayed is in no step.
+    let about_one = about_one || (event.kind == "replayed" && !event.step.is_empty());
     about_one.then(|| event.detail.split(':').next()).flatten()
 }
 
@@ -187,6 +189,7 @@ fn to_kind(word: &str) -> v1::run_event::Kind {
         "resumed" => Kind::Resumed,
         "learnt" => Kind::Learnt,
         "migrated" => Kind::Migrated,
+        "replayed" => Kind::Replayed,
         _ => Kind::Unspecified,
     }
 }

@@ -195,7 +195,7 @@ fn parse_subject(name: &str) -> Result<(Scope, Subject), ApiError> {
 }
 
 /// Reads a run's name. What is no id of ours names no run.
-fn parse_run(name: &str, field: &str) -> Result<(Scope, Uuid), ApiError> {
+pub(super) fn parse_run(name: &str, field: &str) -> Result<(Scope, Uuid), ApiError> {
     let (scope, id) = Collection::Runs.parse(name, field)?;
     let missing = || ApiError::NotFound { reason: ErrorReason::RunNotFound, name: name.to_owned() };
     Ok((scope, id.parse().map_err(|_| missing())?))

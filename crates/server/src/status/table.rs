@@ -194,6 +194,7 @@ fn resource_type(reason: ErrorReason) -> &'static str {
         ("DELIVERY_", "rekindle.v1.Delivery"),
         ("DESTINATION_", "rekindle.v1.Destination"),
         ("SUPPRESSION_", "rekindle.v1.Suppression"),
+        ("REPLAY_", "rekindle.v1.Replay"),
         ("WORKSPACE_", "rekindle.v1.Workspace"),
     ];
     let found = types.iter().find(|(prefix, _)| name.starts_with(prefix));

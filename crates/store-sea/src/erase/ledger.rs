@@ -1,10 +1,11 @@
 //! Marks, runs and deliveries of erased subjects: that they were stays, what they said goes.
 
 use rekindle_core::sequence::Progress;
+use rekindle_core::sequence::progress::Awaits;
 use rekindle_core::value::Properties;
 use rekindle_ports::StoreResult;
 use rekindle_ports::erasure::Erasure;
-use rekindle_ports::ledger::{DeliveryState, EndReason, Message};
+use rekindle_ports::ledger::{DeliveryState, EndReason, Message, RunState};
 use rekindle_ports::store::Runs;
 use sea_orm::{DatabaseBackend, Value};
 use uuid::Uuid;
@@ -14,8 +15,11 @@ use super::{conversations, customers, touched};
 use crate::codes::Code;
 use crate::sql::{Cell, Columns, Kind, Source, for_update};
 use crate::store::{SeaTx, get, get_json, json};
+use crate::subjects::keys;
 
 const EMPTIED: &Columns = &[("id", Kind::Text), ("message", Kind::Text)];
+
+const OWNER: &Columns = &[("key", Kind::Uuid)];
 
 const FORGOTTEN: &Columns = &[("id", Kind::Uuid), ("progress", Kind::Text)];
 
@@ -27,20 +31,29 @@ impl SeaTx {
         let touched = touched(order);
         let (condition, values) = self.any_of(&[("subject", &touched)]);
         self.rename_in("marks", "anchor_event", &condition, values, renames).await?;
-        let subjects: Vec<Uuid> = customers(order).into_iter().chain(conversations(order)).collect();
-        let open = self.open_runs(&subjects).await?;
-        let ended: Vec<(Uuid, EndReason)> = open.iter().map(|run| (run.id, EndReason::Erased)).collect();
-        self.end_runs(&ended, order.at).await?;
         let (condition, values) = self.any_of(&[("conversation", &touched), ("customer", &touched)]);
-        self.rename_in("runs", "anchor_event", &condition, values.clone(), renames).await?;
-        self.forget_variables(&condition, values).await?;
+        self.rename_in("runs", "anchor_event", &condition, values, renames).await?;
+        let (runs, values) = self.runs_of(order);
+        let sql = format!(
+            "SELECT id FROM runs WHERE {} AND id IN ({runs}) AND state = {}",
+            self.here(),
+            RunState::Running.code()
+        );
+        let open = self.all(&sql, values).await?;
+        let ended: StoreResult<Vec<(Uuid, EndReason)>> =
+            open.iter().map(|row| Ok((get(row, "runs", "id")?, EndReason::Erased))).collect();
+        let ended = ended?;
+        self.end_runs(&ended, order.at).await?;
+        self.forget_answers(order).await?;
         Ok(ended.len() as u64)
     }
 
-    /// Takes from runs what the answers of webhooks said.
-    async fn forget_variables(&self, condition: &str, values: Vec<Value>) -> StoreResult<()> {
+    /// Takes from runs what the answers of webhooks said, and which events they heard.
+    async fn forget_answers(&self, order: &Erasure) -> StoreResult<()> {
+        let (runs, values) = self.runs_of(order);
         let sql = format!(
-            "SELECT id, progress FROM runs WHERE {} AND {condition} AND progress LIKE '%\"variables\"%' \
+            "SELECT id, progress FROM runs WHERE {} AND id IN ({runs}) \
+               AND (progress LIKE '%\"variables\"%' OR progress LIKE '%\"heard\"%') \
              ORDER BY id{}",
             self.here(),
             for_update(self.backend)
@@ -48,7 +61,13 @@ impl SeaTx {
         let mut rows: Vec<Vec<Cell>> = Vec::new();
         for row in self.all(&sql, values).await? {
             let progress: Progress = get_json(&row, "runs", "progress")?;
-            let progress = Progress { variables: Properties::new(), ..progress };
+            let awaits = progress.awaits.map(|mut awaits| {
+                if let Awaits::Rule { heard, .. } = &mut awaits {
+                    heard.clear();
+                }
+                awaits
+            });
+            let progress = Progress { variables: Properties::new(), awaits, ..progress };
             rows.push(vec![get::<Uuid>(&row, "runs", "id")?.into(), json(&progress).into()]);
         }
         if rows.is_empty() {
@@ -122,11 +141,18 @@ impl SeaTx {
         Ok(())
     }
 
-    /// The ids of all runs for the subjects, as a sub-select.
+    /// The ids of all runs for the subjects, as a sub-select; those about an owner who stays, as far as
+    /// an erased event started them, too.
     pub(super) fn runs_of(&self, order: &Erasure) -> (String, Vec<Value>) {
         let (conversations, customers) = (conversations(order), customers(order));
-        let (condition, values) = self.any_of(&[("conversation", &conversations), ("customer", &customers)]);
-        (format!("SELECT id FROM runs WHERE {} AND {condition}", self.here()), values)
+        let owners = &order.owners;
+        let (condition, mut values) =
+            self.any_of(&[("conversation", &conversations), ("customer", &customers)]);
+        let Source { select, values: more } = self.source(OWNER, &keys(owners), values.len() + 1);
+        values.extend(more);
+        let of_owners =
+            format!("(conversation IS NULL AND anchor_event LIKE 'sha256:%' AND customer IN ({select}))");
+        (format!("SELECT id FROM runs WHERE {} AND ({condition} OR {of_owners})", self.here()), values)
     }
 }
 

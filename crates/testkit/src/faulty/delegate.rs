@@ -24,9 +24,11 @@ use rekindle_ports::rows::{
     Claimed, ConversationRow, CustomerRow, FillRow, FunnelRow, JourneyKey, JourneyRow, JourneyWrite, Lease,
     NameKind, RevisionHead, RevisionRow, StoredEvent, TimerAside, TimerDone, TimerKey, TimerSet,
 };
+use rekindle_ports::store::replays::{Covers, ReplayPlace, ReplayRow};
 use rekindle_ports::store::schedules::ScheduleRow;
 use rekindle_ports::store::{
-    Browse, Catalog, Erase, Facts, Journeys, Marks, Outbox, Resources, Runs, Schedules, Subjects, Timers,
+    Browse, Catalog, Erase, Facts, Journeys, Marks, Outbox, Replays, Resources, Runs, Schedules, Subjects,
+    Timers,
 };
 use uuid::Uuid;
 
@@ -123,6 +125,7 @@ delegate!(Runs {
     fn run(id: Uuid) -> StoreResult<Option<RunRow>>;
     fn runs(filter: &LedgerFilter, limit: u32) -> StoreResult<Vec<RunRow>>;
     fn end_runs(runs: &[(Uuid, EndReason)], now: Timestamp) -> StoreResult<()>;
+    fn reopen_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<Vec<Uuid>>;
     fn claim_runs(bucket: i16, now: Timestamp, lease: &Lease, limit: u32) -> StoreResult<Vec<Claimed<RunKey>>>;
     fn claim_lost_run(bucket: i16, now: Timestamp, lease: &Lease) -> StoreResult<Option<Claimed<RunKey>>>;
     fn holds_run(claim: &Claimed<RunKey>) -> StoreResult<bool>;
@@ -191,6 +194,16 @@ delegate!(Schedules {
     fn save_schedule(row: &ScheduleRow) -> StoreResult<()>;
     fn delete_schedule(sequence: &str) -> StoreResult<()>;
     fn live_subjects(funnel: &str, after: Option<Uuid>, limit: u32) -> StoreResult<Vec<Uuid>>;
+});
+
+delegate!(Replays {
+    fn replay(id: Uuid) -> StoreResult<Option<ReplayRow>>;
+    fn lock_replay(id: Uuid) -> StoreResult<Option<ReplayRow>>;
+    fn running_replays() -> StoreResult<Vec<ReplayRow>>;
+    fn replays(before: Option<&(Timestamp, Uuid)>, limit: u32) -> StoreResult<Vec<ReplayRow>>;
+    fn save_replay(row: &ReplayRow) -> StoreResult<()>;
+    fn count_failures(covers: &Covers) -> StoreResult<i64>;
+    fn failures(covers: &Covers, place: &ReplayPlace, limit: u32) -> StoreResult<Vec<(Timestamp, String)>>;
 });
 
 delegate!(Browse {

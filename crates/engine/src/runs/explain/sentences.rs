@@ -27,13 +27,22 @@ pub(super) fn of_line(run: &RunRow, line: &RunEvent, delivery: Option<&DeliveryR
         "resumed" => "Somebody let the run go on.".to_owned(),
         "ended" => format!("The run ended, and nothing more is sent: {detail}."),
         "cancelled" => "Somebody cancelled the run: nothing more is sent.".to_owned(),
-        "delivery_created" => match delivery.map(|delivery| delivery.state) {
-            Some(DeliveryState::Failed) if delivery.is_some_and(|delivery| delivery.attempts == 0) => {
-                let why = detail.split_once(": ").map_or(detail, |(_, why)| why);
-                format!("The message of step {step:?} could not be written: {why}.")
+        "delivery_created" => {
+            let is_unsent = |it: &DeliveryRow| it.state == DeliveryState::Failed && it.attempts == 0;
+            // The line says it also of one that was written anew.
+            match detail.split_once(": ") {
+                Some((_, why)) => format!("The message of step {step:?} could not be written: {why}."),
+                None if delivery.is_some_and(is_unsent) => {
+                    format!("The message of step {step:?} could not be written: {detail}.")
+                }
+                None => format!("The message of step {step:?} was written."),
             }
-            _ => format!("The message of step {step:?} was written."),
-        },
+        }
+        "replayed" if step.is_empty() => format!("Somebody had the failed run replayed: {detail}."),
+        "replayed" => {
+            let what = detail.split_once(": ").map_or(detail, |(_, what)| what);
+            format!("Somebody had the message of step {step:?} replayed: {what}.")
+        }
         "held_out" => {
             format!("The message of step {step:?} was not sent: the customer is held out.")
         }
