@@ -57,6 +57,10 @@ chance seeds="2000":
 games seeds="100000":
     REKINDLE_TEST_GAMES={{ seeds }} cargo test --release -p rekindle-core --lib -- sequence::game --nocapture
 
+# A sequence of 12 steps is edited while so many runs are in it, once by each policy.
+edits runs="10000":
+    REKINDLE_TEST_RUNS={{ runs }} cargo test -p rekindle-engine --test sequences -- edits::crowd --nocapture
+
 # The clock of a running service set back and forward; needs libfaketime (apt-get install faketime).
 clock binary="target/debug/rekindle":
     tests/python/run clock {{ binary }}
