@@ -30,6 +30,8 @@ pub const TEMPLATES: u32 = 1_000;
 const PREFIX: char = 't';
 /// Seconds between a question and its stall: all are stored by then.
 const AHEAD: i64 = 10;
+/// The wait of the sequence, in microseconds.
+const WAIT: i64 = 3_600_000_000;
 /// A run that has nothing to do for so long waits for its hour.
 const HALF_HOUR: i64 = 1_800_000_000;
 /// How long before they fall due runs are told so: the rows are changed and the program is started.
@@ -73,8 +75,10 @@ impl Waiting {
     /// Has every run fall due at an instant in microseconds since 1970, given as SQL over its
     /// `place` among them.
     pub async fn fall_due(&self, when: &str) -> Fallible<()> {
+        // A wait is counted from its beginning when it is woken: it began so long before.
         let sql = format!(
-            "UPDATE runs SET next_at = {when} \
+            "UPDATE runs SET next_at = {when}, \
+               progress = regexp_replace(progress, '\"since\":[0-9]+', '\"since\":' || ({when} - {WAIT})) \
              FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM runs WHERE state = 1) AS p \
              WHERE runs.id = p.id AND runs.state = 1"
         );

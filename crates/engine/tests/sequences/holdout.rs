@@ -80,7 +80,7 @@ async fn whom_the_workspace_holds_out_hears_of_no_marketing_and_of_all_they_aske
         for ((sequence, customer), (arm, share)) in &arms {
             let everywhere = draws(WORKSPACE, *customer, 5_000);
             let (expected, logged) = match (sequence.as_str(), everywhere) {
-                ("receipt", _) => (Arm::Treated, None),
+                ("receipt", _) => (Arm::Treated, Some(0)),
                 ("news", everywhere) => (everywhere, Some(5_000)),
                 (_, Arm::HeldOut) => (Arm::HeldOut, Some(6_000)),
                 (own, Arm::Treated) => (draws(own, *customer, 2_000), Some(6_000)),
