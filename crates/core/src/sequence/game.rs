@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::arm::{Arm, Chance};
@@ -21,6 +20,7 @@ use crate::event::{Author, Event};
 use crate::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::value::{Properties, Value};
 
+mod checker;
 mod definitions;
 mod dice;
 
@@ -28,8 +28,6 @@ use dice::Dice;
 
 /// Customers of a game; each has two conversations.
 const CUSTOMERS: u64 = 4;
-/// Every run has ended by then: definitions are drawn that small.
-const HORIZON: i64 = 400 * DAY;
 
 #[test]
 fn whatever_happens_the_promises_hold() {
@@ -408,38 +406,6 @@ impl Stored {
 impl Outcome {
     fn ends(&self) -> Vec<(usize, Option<(&'static str, Timestamp)>)> {
         self.runs.iter().map(|(run, stored)| (*run, stored.ended)).collect()
-    }
-
-    fn check(&self, seed: u64) {
-        for (run, stored) in &self.runs {
-            let (_, at) = stored.ended.unwrap_or_else(|| panic!("seed {seed}: run {run} never ends"));
-            assert!(at.since(stored.since) < HORIZON, "seed {seed}: run {run} takes for ever");
-        }
-        for ((run, key), (at, _)) in &self.sent {
-            let stored = &self.runs[run];
-            let word = format!("seed {seed}: run {run}, {key} at {}", at.to_rfc3339());
-            let replied =
-                self.returns.iter().any(|(of, back)| of == run && *back <= *at && *back >= stored.since);
-            assert!(!replied, "{word}: after a reply");
-            assert_ne!(stored.arm, Arm::HeldOut, "{word}: to somebody who is held out");
-            let suppressed = self.suppressed.get(&stored.person).is_some_and(|since| since <= at);
-            assert!(!suppressed, "{word}: to somebody who is suppressed");
-        }
-        for key in self.wire.keys() {
-            // What went out and was never recorded was overtaken by nothing: it is sent again and recorded.
-            assert!(self.sent.contains_key(key), "seed {seed}: {key:?} left no trace");
-        }
-        for (person, sent) in self.contacts.iter().enumerate() {
-            self.check_limits(seed, person, sent);
-        }
-    }
-
-    fn check_limits(&self, seed: u64, person: usize, sent: &[Timestamp]) {
-        let zone: &TimeZone = &self.zones[person].zone;
-        for (place, at) in sent.iter().enumerate() {
-            let room = room_at(&self.limits, zone, &sent[..place], *at);
-            assert_eq!(room, *at, "seed {seed}: one message too many to customer {person}");
-        }
     }
 }
 
