@@ -32,6 +32,7 @@ mod hold;
 pub(crate) mod locks;
 pub(crate) mod poison;
 mod recorder;
+mod rest;
 mod room;
 mod runner;
 pub(crate) mod scheduler;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
+use rekindle_core::sequence::SequenceState;
 use rekindle_core::sequence::arm::Arm;
 use rekindle_core::sequence::progress::Awaits;
 use rekindle_core::sequence::quiet::Ruling;
-use rekindle_core::sequence::{MessageClass, SequenceState};
 use rekindle_core::time::HOUR;
 use rekindle_ports::ledger::{
     AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, EndReason, Message, RunEvent,
@@ -20,13 +20,13 @@ use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
 
-use super::locks::{Locked, lock_free_subjects, lock_subjects};
-use super::room::{Room, Verdict};
+use super::locks::{lock_free_subjects, lock_subjects};
+use super::rest::Rest;
+use super::room::Verdict;
 use super::settle::{MOST_VANISHED, over};
 use super::settled::Settled;
 use super::shelf::Shelf;
 use super::walk::PAUSED_LOOK;
-use super::zone::zone_of;
 use crate::engine::Inner;
 use crate::error::EngineResult;
 use crate::runs::ending;
@@ -83,20 +83,18 @@ pub(super) fn begin(
         held.retain(|delivery| !delivery.state.is_final());
         let claims: HashMap<String, Claimed<DeliveryKey>> =
             claims.into_iter().map(|claim| (claim.key.id.clone(), claim)).collect();
+        let mut shelf = Shelf::default();
         let mut beginning = Beginning {
             facts: Facts::of(tx, &held).await?,
-            inner: &inner,
+            rest: Rest::of(tx, &mut shelf, &inner.programs, &locked, &held, now).await?,
             deliver: &*deliver,
-            locked: &locked,
             now,
-            shelf: Shelf::default(),
+            shelf,
             settled: Settled::default(),
-            room: Room::default(),
             aborted: Vec::new(),
             started: Vec::new(),
             busy,
         };
-        beginning.room = Room::of(tx, &mut beginning.shelf, &held).await?;
         for delivery in beginning.in_order(tx, held).await? {
             let claim = claims[&delivery.id].clone();
             beginning.decide(tx, claim, delivery).await?;
@@ -157,13 +155,11 @@ impl Facts {
 
 struct Beginning<'a> {
     facts: Facts,
-    inner: &'a Inner,
+    rest: Rest<'a>,
     deliver: &'a dyn Deliver,
-    locked: &'a Locked,
     now: Timestamp,
     shelf: Shelf,
     settled: Settled,
-    room: Room,
     /// Runs that quiet hours end.
     aborted: Vec<(Uuid, EndReason)>,
     started: Vec<Started>,
@@ -195,7 +191,7 @@ impl Beginning<'_> {
         let ruling = if run.is_some_and(|run| run.paused_at.is_some()) {
             Ruling::Send
         } else {
-            self.ask_the_clock(tx, &delivery).await?
+            self.rest.ask_the_clock(tx, &mut self.shelf, run, &delivery).await?
         };
         let refused = self.refuse(&delivery);
         if refused.is_none() && ruling == Ruling::Abort && self.is_awaited(&delivery) {
@@ -224,7 +220,8 @@ impl Beginning<'_> {
             self.settled.add(claim, waiting);
             return Ok(());
         }
-        match self.make_room(tx, &delivery).await? {
+        let run = self.facts.runs.get(&delivery.run);
+        match self.rest.make_room(tx, &mut self.shelf, run, &delivery).await? {
             Verdict::Goes => {}
             Verdict::Waits { until, words } => {
                 let detail = format!("{words}: room at {}", until.to_rfc3339());
@@ -246,7 +243,7 @@ impl Beginning<'_> {
                 return Ok(());
             }
         }
-        let is_held_out = self.facts.runs.get(&delivery.run).is_some_and(|run| run.arm == Arm::HeldOut);
+        let is_held_out = run.is_some_and(|run| run.arm == Arm::HeldOut);
         if is_held_out && (!delivery.internal || is_event) {
             // As far as anybody else goes, and no further.
             let reason = "the customer is held out".to_owned();
@@ -300,22 +297,6 @@ impl Beginning<'_> {
         }
         ranked.sort_by(|a, b| (a.0, a.1, &a.2.id).cmp(&(b.0, b.1, &b.2.id)));
         Ok(ranked.into_iter().map(|(.., delivery)| delivery).collect())
-    }
-
-    /// Whether the limits of the workspace have room for a mail, and makes it where they have.
-    /// What the customer asked for, and what machines are told, needs none.
-    async fn make_room(&mut self, tx: &mut dyn Tx, delivery: &DeliveryRow) -> EngineResult<Verdict> {
-        let (Some(run), Some(customer), true) =
-            (self.facts.runs.get(&delivery.run), delivery.customer, is_mail_to_customer(delivery))
-        else {
-            return Ok(Verdict::Goes);
-        };
-        let body = self.shelf.body(tx, run).await?;
-        let Some(body) = body.filter(|body| body.class == MessageClass::Marketing) else {
-            return Ok(Verdict::Goes);
-        };
-        let zone = zone_of(self.locked, Some(customer), &self.shelf.workspace(tx).await?.body.zone);
-        Ok(self.room.ask(delivery, customer, &zone, body.when_limited, self.now))
     }
 
     fn start(
@@ -384,22 +365,6 @@ impl Beginning<'_> {
         Ok(is_paused.then_some(("its sequence is paused", self.now.plus(PAUSED_LOOK))))
     }
 
-    /// What the quiet hours of its sequence say of a message right now: it may have waited for this.
-    async fn ask_the_clock(&mut self, tx: &mut dyn Tx, delivery: &DeliveryRow) -> EngineResult<Ruling> {
-        let Some(run) = self.facts.runs.get(&delivery.run) else {
-            return Ok(Ruling::Send);
-        };
-        let body = self.shelf.body(tx, run).await?;
-        let program = body.and_then(|body| self.inner.programs.of(&body));
-        let quiet = program.as_ref().and_then(|program| program.quiet());
-        let Some(quiet) = quiet.filter(|_| is_mail_to_customer(delivery)) else {
-            return Ok(Ruling::Send);
-        };
-        let zone = zone_of(self.locked, delivery.customer, &self.shelf.workspace(tx).await?.body.zone);
-        // What it waited for until now was something else.
-        Ok(quiet.rule(&zone.zone, self.now, self.now))
-    }
-
     async fn save(self, tx: &mut dyn Tx, lease: &Lease) -> EngineResult<Begun> {
         let sending: Vec<_> =
             self.started.iter().map(|started| (started.claim.clone(), started.delivery.clone())).collect();
@@ -407,16 +372,11 @@ impl Beginning<'_> {
         // The whole lease lies ahead of the send.
         let claims: Vec<_> = sending.into_iter().map(|(claim, _)| claim).collect();
         tx.renew_deliveries(&claims, lease).await?;
-        tx.insert_contacts(&self.room.made).await?;
+        tx.insert_contacts(self.rest.made()).await?;
         let wakes = self.settled.save(tx, self.now).await?;
         ending::end(tx, &self.aborted, self.now).await?;
         Ok(Begun { started: self.started, wakes, busy: self.busy })
     }
-}
-
-/// Whether a message is one that people are to be spared at night and too often.
-fn is_mail_to_customer(delivery: &DeliveryRow) -> bool {
-    matches!(delivery.message, Message::Email { .. }) && !delivery.internal
 }
 
 fn vanished_attempt(attempt: &AttemptRow, now: Timestamp) -> AttemptRow {

@@ -13,7 +13,6 @@ use super::shelf::Shelf;
 use crate::error::EngineResult;
 
 /// Limits, what counts against them already, and the room that was made since.
-#[derive(Default)]
 pub(super) struct Room {
     limits: Vec<ContactLimit>,
     /// Messages that count, oldest first.
