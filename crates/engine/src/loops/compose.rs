@@ -129,6 +129,15 @@ pub(crate) struct Writer<'a> {
     pub context: &'a serde_json::Value,
 }
 
+/// What a mail to a customer has beside its words, and one to our own side lacks.
+#[derive(Default)]
+struct Extras {
+    html: Option<String>,
+    reply_to: Option<MailboxSpec>,
+    unsubscribe_url: String,
+    unsubscribe_mailto: String,
+}
+
 /// The recipient and the message, or why there is none.
 pub(crate) type Written = Result<(String, Message), String>;
 
@@ -159,20 +168,13 @@ impl Writer<'_> {
             html => Some(self.render("html", html, TemplateKind::Html)?),
         };
         let customer = self.run.customer.ok_or("nobody knows whose conversation it is")?;
-        let domain = from.address.rsplit('@').next().unwrap_or("rekindle.invalid");
-        let message = Message::Email {
-            message_id: format!("{}@{domain}", delivery_id(self.run, &self.step.id, self.visit)),
-            date: self.now.to_parts().0,
-            reply_to: self.workspace.body.reply_to.clone(),
-            subject: self.render("subject", &email.subject, TemplateKind::Subject)?,
-            text: self.render("text", &email.text, TemplateKind::Text)?,
+        let extras = Extras {
             html,
-            to: to.clone(),
+            reply_to: self.workspace.body.reply_to.clone(),
             unsubscribe_url: self.deliver.unsubscribe_url(self.workspace_key, customer),
             unsubscribe_mailto: self.workspace.body.unsubscribe_mailto.clone(),
-            from,
         };
-        Ok((to, message))
+        self.mail(from, to, &email.subject, &email.text, extras)
     }
 
     fn call(&self, webhook: &CallWebhook, destination: &DestinationRow) -> Written {
@@ -230,17 +232,22 @@ impl Writer<'_> {
         };
         let from = self.sender(sender.as_ref())?;
         let to = self.render("to", &escalate.to, TemplateKind::Address)?;
+        self.mail(from, to, &escalate.subject, &escalate.text, Extras::default())
+    }
+
+    /// A mail whose subject and plain text are yet to be rendered.
+    fn mail(&self, from: MailboxSpec, to: String, subject: &str, text: &str, extras: Extras) -> Written {
         let domain = from.address.rsplit('@').next().unwrap_or("rekindle.invalid");
         let message = Message::Email {
             message_id: format!("{}@{domain}", delivery_id(self.run, &self.step.id, self.visit)),
             date: self.now.to_parts().0,
-            reply_to: None,
-            subject: self.render("subject", &escalate.subject, TemplateKind::Subject)?,
-            text: self.render("text", &escalate.text, TemplateKind::Text)?,
-            html: None,
+            reply_to: extras.reply_to,
+            subject: self.render("subject", subject, TemplateKind::Subject)?,
+            text: self.render("text", text, TemplateKind::Text)?,
+            html: extras.html,
             to: to.clone(),
-            unsubscribe_url: String::new(),
-            unsubscribe_mailto: String::new(),
+            unsubscribe_url: extras.unsubscribe_url,
+            unsubscribe_mailto: extras.unsubscribe_mailto,
             from,
         };
         Ok((to, message))
