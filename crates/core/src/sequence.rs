@@ -10,6 +10,8 @@ pub mod answer;
 pub mod arm;
 pub mod contact;
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod game;
 pub mod migrate;
 pub mod occasion;

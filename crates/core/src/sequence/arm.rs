@@ -130,10 +130,8 @@ impl Draw for Chance<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::funnel::OwedBy;
     use crate::funnel::validate::is_user_id;
-    use crate::mark::MarkKind;
-    use crate::sequence::Trigger;
+    use crate::sequence::fixtures::sequence;
 
     fn chance(experiment: &str, subject: u128) -> Chance<'_> {
         Chance { key: &[7; 32], experiment, subject: Uuid::from_u128(subject) }
@@ -175,13 +173,7 @@ mod tests {
 
     #[test]
     fn what_a_customer_asked_for_is_not_the_workspaces_to_hold_out() {
-        let trigger = Trigger {
-            funnel: "support".into(),
-            stage: "asked".into(),
-            on: MarkKind::Stalled.into(),
-            owed_by: OwedBy::Anyone,
-        };
-        let marketing = Sequence { holdout: 300, ..Sequence::new(trigger, Vec::new()) };
+        let marketing = Sequence { holdout: 300, ..sequence(Vec::new()) };
         assert_eq!(Holdouts::of(&marketing, 500), Holdouts { sequence: 300, workspace: 500 });
         let receipt = Sequence { class: MessageClass::Transactional, ..marketing };
         assert_eq!(Holdouts::of(&receipt, 500), Holdouts { sequence: 300, workspace: 0 });

@@ -188,34 +188,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::funnel::OwedBy;
-    use crate::mark::MarkKind;
-    use crate::sequence::{Action, Step, Trigger, UnknownPolicy, Wait};
+    use crate::sequence::fixtures::{email, mail, sequence, wait};
+    use crate::sequence::{Action, Step, UnknownPolicy, Wait};
     use crate::time::HOUR;
 
-    fn email() -> SendEmail {
-        SendEmail {
-            destination: "relay".into(),
-            subject: "Did that help?".into(),
-            text: "Hello".into(),
-            html: String::new(),
-            to: String::new(),
-            unknown: UnknownPolicy::Resend,
-        }
-    }
-
     fn good() -> Sequence {
-        let trigger = Trigger {
-            funnel: "support".into(),
-            stage: "asked".into(),
-            on: MarkKind::Stalled.into(),
-            owed_by: OwedBy::Anyone,
-        };
-        let steps = vec![
-            Step { id: "patience".into(), action: Action::Wait(Wait::wall(2 * HOUR)) },
-            Step { id: "ask".into(), action: Action::SendEmail(email()) },
-        ];
-        Sequence::new(trigger, steps)
+        sequence(vec![wait("patience", 2 * HOUR), mail("ask")])
     }
 
     fn fields(sequence: &Sequence) -> Vec<String> {
@@ -275,9 +253,7 @@ mod tests {
         assert_eq!(fields(&sequence), ["steps"]);
         sequence.steps.clear();
         assert_eq!(fields(&sequence), ["steps"]);
-        sequence.steps = (0..101)
-            .map(|place| Step { id: format!("ask-{place}"), action: Action::SendEmail(email()) })
-            .collect();
+        sequence.steps = (0..101).map(|place| mail(&format!("ask-{place}"))).collect();
         assert_eq!(fields(&sequence), ["steps"]);
     }
 

@@ -1,16 +1,15 @@
 //! Sequences that chance writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::SHORTEST;
 use super::dice::Dice;
-use crate::funnel::OwedBy;
-use crate::mark::MarkKind;
+use crate::sequence::fixtures::{email, sequence, webhook};
 use crate::sequence::migrate::StepMap;
 use crate::sequence::validate::validate;
 use crate::sequence::{
-    Action, Branch, CallWebhook, Case, LimitPolicy, QuietHours, QuietPolicy, Repeat, SendEmail, Sequence,
-    Split, Step, Trigger, UnknownPolicy, Variant, Wait, WaitFor, WaitUntil,
+    Action, Branch, Case, LimitPolicy, QuietHours, QuietPolicy, Repeat, Sequence, Split, Step, Variant, Wait,
+    WaitFor, WaitUntil,
 };
 use crate::time::{DAY, HOUR};
 use crate::violation::Violations;
@@ -30,13 +29,7 @@ pub fn any(dice: &mut Dice) -> Sequence {
     let more = dice.below(4);
     let mut steps = vec![first];
     steps.extend((0..more).map(|_| step(dice, &mut ids, 2)));
-    let trigger = Trigger {
-        funnel: "support".into(),
-        stage: "asked".into(),
-        on: MarkKind::Stalled.into(),
-        owed_by: OwedBy::Anyone,
-    };
-    let mut sequence = Sequence::new(trigger, steps);
+    let mut sequence = sequence(steps);
     sequence.holdout = dice.one_of(&[0, 3_000, 5_000]);
     sequence.when_limited = dice.one_of(&[LimitPolicy::Defer, LimitPolicy::Skip]);
     sequence.quiet = dice.once_in(2).then(|| QuietHours {
@@ -114,20 +107,5 @@ fn steps(dice: &mut Dice, ids: &mut u32, depth: u32) -> Vec<Step> {
 }
 
 fn message(dice: &mut Dice) -> Action {
-    if dice.once_in(4) {
-        return Action::CallWebhook(CallWebhook {
-            destination: "hook".into(),
-            body: String::new(),
-            unknown: UnknownPolicy::Resend,
-            variables: BTreeMap::new(),
-        });
-    }
-    Action::SendEmail(SendEmail {
-        destination: "relay".into(),
-        subject: "Hello".into(),
-        text: "Hello".into(),
-        html: String::new(),
-        to: String::new(),
-        unknown: UnknownPolicy::Resend,
-    })
+    if dice.once_in(4) { Action::CallWebhook(webhook()) } else { Action::SendEmail(email()) }
 }

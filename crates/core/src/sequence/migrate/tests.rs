@@ -1,31 +1,14 @@
 //! Runs that are taken over into another revision.
 
 use super::*;
-use crate::funnel::OwedBy;
-use crate::mark::MarkKind;
-use crate::sequence::{
-    Branch, CallWebhook, Case, Repeat, Sequence, Step, Trigger, UnknownPolicy, Wait, WaitFor,
-};
+use crate::sequence::fixtures::{call, sequence, step, wait};
+use crate::sequence::{Branch, Case, Repeat, Step, WaitFor};
 use crate::time::{DAY, HOUR, Timestamp};
 
 const BEGAN: Timestamp = Timestamp::EARLIEST;
 
-fn step(id: &str, action: Action) -> Step {
-    Step { id: id.into(), action }
-}
-
 fn rest(id: &str) -> Step {
-    step(id, Action::Wait(Wait::wall(HOUR)))
-}
-
-fn call(id: &str) -> Step {
-    let call = CallWebhook {
-        destination: "hook".into(),
-        body: String::new(),
-        unknown: UnknownPolicy::Resend,
-        variables: std::collections::BTreeMap::new(),
-    };
-    step(id, Action::CallWebhook(call))
+    wait(id, HOUR)
 }
 
 fn again(id: &str, steps: Vec<Step>) -> Step {
@@ -43,13 +26,7 @@ fn hear(id: &str, within: i64) -> Step {
 }
 
 fn program(steps: Vec<Step>) -> Program {
-    let trigger = Trigger {
-        funnel: "support".into(),
-        stage: "asked".into(),
-        on: MarkKind::Stalled.into(),
-        owed_by: OwedBy::Anyone,
-    };
-    Program::compile(&Sequence::new(trigger, steps)).expect("a valid sequence")
+    Program::compile(&sequence(steps)).expect("a valid sequence")
 }
 
 fn map(pairs: &[(&str, &str)]) -> StepMap {

@@ -5,51 +5,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::Author;
-use crate::mark::MarkKind;
 use crate::sequence::contact::LimitPeriod;
+use crate::sequence::fixtures::{at, mail, sequence, step, wait};
 use crate::sequence::{
-    Action, Escalate, LimitPolicy, QuietHours, QuietPolicy, ReentryRule, SendEmail, Step, Trigger,
-    UnknownPolicy, Wait, WaitFor,
+    Action, Escalate, LimitPolicy, QuietHours, QuietPolicy, ReentryRule, UnknownPolicy, WaitFor,
 };
 use crate::time::{DAY, HOUR, MINUTE};
-
-fn at(text: &str) -> Timestamp {
-    Timestamp::parse(text).expect("a valid instant")
-}
 
 /// A Monday's noon: the instant at which silences come due unless a test says otherwise.
 fn noon() -> Timestamp {
     at("2026-03-02T12:00:00Z")
-}
-
-fn step(id: &str, action: Action) -> Step {
-    Step { id: id.into(), action }
-}
-
-fn wait(id: &str, span: i64) -> Step {
-    step(id, Action::Wait(Wait::wall(span)))
-}
-
-fn mail(id: &str) -> Step {
-    let email = SendEmail {
-        destination: "relay".into(),
-        subject: "Hello".into(),
-        text: "Hello".into(),
-        html: String::new(),
-        to: String::new(),
-        unknown: UnknownPolicy::Resend,
-    };
-    step(id, Action::SendEmail(email))
-}
-
-fn sequence(steps: Vec<Step>) -> Sequence {
-    let trigger = Trigger {
-        funnel: "support".into(),
-        stage: "answered".into(),
-        on: MarkKind::Stalled.into(),
-        owed_by: OwedBy::Anyone,
-    };
-    Sequence::new(trigger, steps)
 }
 
 /// Half an hour, then a mail.

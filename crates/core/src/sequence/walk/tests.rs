@@ -7,11 +7,11 @@ use uuid::Uuid;
 use super::*;
 use crate::calendar::{CalendarSpec, next_time, zone_named};
 use crate::event::Author;
-use crate::funnel::{OwedBy, TimeBasis};
-use crate::mark::MarkKind;
+use crate::funnel::TimeBasis;
+use crate::sequence::fixtures::{at, call, mail, sequence, step, wait};
 use crate::sequence::{
-    Branch, CallWebhook, Case, MessageClass, QuietHours, QuietPolicy, Repeat, SendEmail, Sequence, Split,
-    Trigger, UnknownPolicy, Variant, Wait, WaitFor, WaitUntil,
+    Branch, Case, MessageClass, QuietHours, QuietPolicy, Repeat, Sequence, Split, Variant, Wait, WaitFor,
+    WaitUntil,
 };
 use crate::time::{DAY, HOUR, MINUTE};
 use crate::violation::Violations;
@@ -24,50 +24,6 @@ impl Draw for Fixed {
     fn of(&self, _: &str) -> u32 {
         self.0
     }
-}
-
-fn at(text: &str) -> Timestamp {
-    Timestamp::parse(text).expect("a valid instant")
-}
-
-fn step(id: &str, action: Action) -> Step {
-    Step { id: id.into(), action }
-}
-
-fn wait(id: &str, span: i64) -> Step {
-    step(id, Action::Wait(Wait::wall(span)))
-}
-
-fn mail(id: &str) -> Step {
-    let email = SendEmail {
-        destination: "relay".into(),
-        subject: "Hello".into(),
-        text: "Hello".into(),
-        html: String::new(),
-        to: String::new(),
-        unknown: UnknownPolicy::Resend,
-    };
-    step(id, Action::SendEmail(email))
-}
-
-fn call(id: &str) -> Step {
-    let call = CallWebhook {
-        destination: "hook".into(),
-        body: String::new(),
-        unknown: UnknownPolicy::Resend,
-        variables: std::collections::BTreeMap::new(),
-    };
-    step(id, Action::CallWebhook(call))
-}
-
-fn sequence(steps: Vec<Step>) -> Sequence {
-    let trigger = Trigger {
-        funnel: "support".into(),
-        stage: "asked".into(),
-        on: MarkKind::Stalled.into(),
-        owed_by: OwedBy::Anyone,
-    };
-    Sequence::new(trigger, steps)
 }
 
 /// A run and what surrounds it, driven by hand.
