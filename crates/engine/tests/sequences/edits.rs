@@ -15,7 +15,7 @@ use rekindle_ports::rows::Lease;
 use rekindle_testkit::build::{EventExt, at, event};
 use rekindle_testkit::{Fault, FaultyStore, databases};
 
-use crate::house::{House, change, email, nudge, retry, sequence, step, webhook, wrong_fields};
+use crate::house::{House, change, edit, email, nudge, retry, sequence, step, webhook, wrong_fields};
 
 #[path = "edits/crowd.rs"]
 mod crowd;
@@ -39,18 +39,8 @@ fn impatient(span: i64) -> Sequence {
     sequence
 }
 
-fn edit(sequence: Sequence, run_policy: RunPolicy, map: &[(&str, &str)]) -> SequenceChange {
-    let step_map = map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-    SequenceChange { run_policy, step_map, ..change(sequence) }
-}
-
 async fn publish(house: &House, change: SequenceChange) -> EngineResult<Published> {
     house.engine.update_sequence(house.scope, "nudge", change).await
-}
-
-/// Publishes what is good; what it does to the runs.
-async fn published(house: &House, change: SequenceChange) -> RunImpact {
-    publish(house, change).await.expect("a good change").impact
 }
 
 fn moving(count: i64) -> RunImpact {
@@ -80,7 +70,7 @@ async fn a_wait_that_is_shortened_ends_early_and_counts_from_when_it_began() {
     for database in databases().await {
         let house = patient(&database).await;
         let migrate = edit(impatient(30 * MINUTE), RunPolicy::Migrate, &[]);
-        assert_eq!(published(&house, migrate).await, moving(1));
+        assert_eq!(house.revise(migrate).await, moving(1));
         house.go(1_000).await;
         let view = house.the_run().await;
         assert_eq!((view.run.sequence_revision, view.current_step.as_str()), (2, "patience"));
@@ -93,11 +83,11 @@ async fn a_wait_that_is_shortened_ends_early_and_counts_from_when_it_began() {
     }
     for database in databases().await {
         let house = patient(&database).await;
-        published(&house, edit(impatient(5 * MINUTE), RunPolicy::Migrate, &[])).await;
+        house.revise(edit(impatient(5 * MINUTE), RunPolicy::Migrate, &[])).await;
         house.go(1_000).await;
         assert_eq!(sent(&house), ["ask"], "it is over by now, {}", database.name);
         let longer = edit(impatient(5 * HOUR), RunPolicy::Migrate, &[]);
-        assert_eq!(published(&house, longer).await, moving(1));
+        assert_eq!(house.revise(longer).await, moving(1));
         house.go(20_000).await;
         assert_eq!(sent(&house), ["ask", "tell"], "what is behind it is not done again");
         house.assert_run(RunState::Completed).await;
@@ -108,7 +98,7 @@ async fn a_wait_that_is_shortened_ends_early_and_counts_from_when_it_began() {
 async fn runs_drain_unless_something_else_is_said() {
     for database in databases().await {
         let house = patient(&database).await;
-        let impact = published(&house, change(sequence(vec![call("other")]))).await;
+        let impact = house.revise(change(sequence(vec![call("other")]))).await;
         assert_eq!(impact, RunImpact { staying: 1, ..RunImpact::default() });
         house.go(4_200).await;
         house.go(7_800).await;
@@ -122,12 +112,12 @@ async fn runs_drain_unless_something_else_is_said() {
 async fn runs_of_former_revisions_are_cancelled_where_that_is_said() {
     for database in databases().await {
         let house = patient(&database).await;
-        published(&house, change(nudge())).await;
+        house.revise(change(nudge())).await;
         let cancel = edit(nudge(), RunPolicy::Cancel, &[]);
         let check = SequenceChange { validate_only: true, ..cancel.clone() };
-        assert_eq!(published(&house, check).await, ending(1));
+        assert_eq!(house.revise(check).await, ending(1));
         house.assert_run(RunState::Running).await;
-        assert_eq!(published(&house, cancel).await, ending(1));
+        assert_eq!(house.revise(cancel).await, ending(1));
         let run = house.the_run().await.run;
         assert_eq!((run.state, run.end_reason), (RunState::Ended, Some(EndReason::SequenceChanged)));
         house.go(100_000).await;
@@ -152,16 +142,16 @@ async fn a_step_does_not_go_without_a_word_while_runs_stand_in_it() {
         assert_eq!(house.engine.sequence(house.scope, "nudge").await.expect("there").revision, 1);
         let elsewhere = edit(shorter(), RunPolicy::Migrate, &[("patience", "tell")]);
         let check = SequenceChange { validate_only: true, ..elsewhere.clone() };
-        assert_eq!(published(&house, check).await, moving(2));
+        assert_eq!(house.revise(check).await, moving(2));
         assert_eq!(house.runs().await[0].run.sequence_revision, 1, "it was only asked");
-        assert_eq!(published(&house, elsewhere).await, moving(2));
+        assert_eq!(house.revise(elsewhere).await, moving(2));
         house.go(600).await;
         assert_eq!(sent(&house), ["tell", "tell"], "{}", database.name);
     }
     for database in databases().await {
         let house = patient(&database).await;
         let over = edit(shorter(), RunPolicy::Migrate, &[("patience", "")]);
-        assert_eq!(published(&house, over).await, ending(1));
+        assert_eq!(house.revise(over).await, ending(1));
         let run = house.the_run().await.run;
         assert_eq!((run.state, run.end_reason), (RunState::Ended, Some(EndReason::StepRemoved)));
     }
@@ -178,9 +168,9 @@ async fn a_map_names_steps_that_there_are_and_goes_with_a_migration_alone() {
             assert_eq!(wrong_fields(publish(&house, lone).await), ["stepMap.patience"]);
         }
         // Steps of a revision that runs still walk may be named too.
-        published(&house, change(sequence(vec![call("tell")]))).await;
+        house.revise(change(sequence(vec![call("tell")]))).await;
         let old = edit(sequence(vec![call("tell")]), RunPolicy::Migrate, &[("patience", "tell")]);
-        assert_eq!(published(&house, old).await, moving(1));
+        assert_eq!(house.revise(old).await, moving(1));
         house.go(1_000).await;
         assert_eq!(sent(&house), ["tell"], "{}", database.name);
     }
@@ -201,7 +191,7 @@ async fn a_message_under_way_is_awaited_and_sent_once() {
             house.go(4_200).await;
             assert_eq!(sent(&house), ["ask"]);
             let migrate = edit(edited.clone(), RunPolicy::Migrate, map);
-            assert_eq!(published(&house, migrate).await, moving(1));
+            assert_eq!(house.revise(migrate).await, moving(1));
             house.go(4_300).await;
             assert_eq!(sent(&house), ["ask"], "it waits for its second attempt");
             house.go(6_000).await;
@@ -230,7 +220,7 @@ async fn a_run_that_nobody_reached_follows_when_it_is_woken() {
         // A later revision counts it where it will have gone.
         let later = sequence(vec![call("ring"), call("tell")]);
         let check = SequenceChange { validate_only: true, ..edit(later, RunPolicy::Migrate, &[]) };
-        assert_eq!(published(&house, check).await, moving(1));
+        assert_eq!(house.revise(check).await, moving(1));
         house.go(4_200).await;
         assert_eq!(sent(&house), ["ring"], "{}", database.name);
         let run = house.the_run().await.run;
@@ -245,7 +235,7 @@ async fn a_run_that_nobody_reached_follows_when_it_is_woken() {
             let house = patient(&database).await;
             publish_and_die(&house, edit(shorter(), policy, map)).await;
             // What is published after it lets runs be, and takes nothing of it back.
-            published(&house, change(nudge())).await;
+            house.revise(change(nudge())).await;
             house.go(4_200).await;
             assert!(sent(&house).is_empty(), "{}", database.name);
             let run = house.the_run().await.run;
@@ -265,7 +255,7 @@ async fn whoever_holds_a_run_that_is_moved_writes_nothing_more() {
         tx.commit().await.expect("it answers");
         let [claim] = claims.as_slice() else { panic!("one run: {claims:?}") };
         let before = house.the_run().await.run;
-        published(&house, edit(impatient(2 * HOUR), RunPolicy::Migrate, &[])).await;
+        house.revise(edit(impatient(2 * HOUR), RunPolicy::Migrate, &[])).await;
         let mut tx = house.store.begin(house.scope).await.expect("it answers");
         assert!(tx.hold_runs(&claims).await.expect("it answers").is_empty());
         let stale = [(claim.clone(), before)];
@@ -311,7 +301,7 @@ async fn a_change_of_zone_moves_the_morning_that_a_run_waits_for() {
 async fn the_story_of_a_run_says_that_its_sequence_changed() {
     for database in databases().await {
         let house = patient(&database).await;
-        published(&house, edit(impatient(2 * HOUR), RunPolicy::Migrate, &[])).await;
+        house.revise(edit(impatient(2 * HOUR), RunPolicy::Migrate, &[])).await;
         let id = house.the_run().await.run.id;
         let told = house.engine.explain(house.scope, rekindle_engine::runs::Subject::Run(id)).await;
         let told = told.expect("on record");

@@ -18,7 +18,7 @@ use rekindle_engine::destinations::DestinationDraft;
 use rekindle_engine::error::EngineResult;
 use rekindle_engine::loops::{LoopOptions, Loops};
 use rekindle_engine::runs::{LedgerQuery, RunView};
-use rekindle_engine::sequences::SequenceChange;
+use rekindle_engine::sequences::{RunImpact, SequenceChange};
 use rekindle_engine::workspace::WorkspaceChange;
 use rekindle_engine::{Creation, Engine, EngineError, Options, Parts};
 use rekindle_ports::deliver::SendOutcome;
@@ -89,7 +89,6 @@ impl House {
         house
     }
 
-    /// Everything but a sequence.
     /// Two quiet conversations in a furnished house: `c1` of Ann, and `c2` of Bob.
     pub async fn with_two_quiet(database: &TestDatabase) -> Self {
         let house = Self::furnished(database).await;
@@ -102,6 +101,7 @@ impl House {
         house
     }
 
+    /// Everything but a sequence.
     pub async fn furnish(&self) {
         let body = WorkspaceBody {
             sender: Some(MailboxSpec { name: "Support".into(), address: "support@example.invalid".into() }),
@@ -122,6 +122,12 @@ impl House {
         while self.engine.fill_step(self.scope).await.expect("the fill goes on") {}
         let ann = event("ann-1", "customer_updated", 0).only("ann");
         self.hear(ann.with("email", "ann@example.invalid").with("name", "Ann")).await;
+    }
+
+    /// Publishes a good change of `nudge`; what it does to the runs.
+    pub async fn revise(&self, change: SequenceChange) -> RunImpact {
+        let published = self.engine.update_sequence(self.scope, "nudge", change).await;
+        published.expect("a good change").impact
     }
 
     /// Takes in an event at its own instant.
@@ -247,6 +253,12 @@ pub fn change(sequence: Sequence) -> SequenceChange {
         step_map: BTreeMap::new(),
         validate_only: false,
     }
+}
+
+/// A change that says what becomes of the runs, and in which steps they go on.
+pub fn edit(sequence: Sequence, run_policy: RunPolicy, map: &[(&str, &str)]) -> SequenceChange {
+    let step_map = map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
+    SequenceChange { run_policy, step_map, ..change(sequence) }
 }
 
 pub fn step(id: &str, action: Action) -> Step {

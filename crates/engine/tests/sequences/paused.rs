@@ -1,15 +1,12 @@
 //! Runs that somebody holds: one, all of a customer, all of a sequence.
 
-use std::collections::BTreeMap;
-
 use rekindle_engine::runs::{LedgerQuery, RunChange};
-use rekindle_engine::sequences::SequenceChange;
 use rekindle_engine::{EngineError, Precondition};
 use rekindle_ports::ledger::{EndReason, RunState};
 use rekindle_ports::resources::RunPolicy;
 use rekindle_testkit::databases;
 
-use crate::house::{House, nudge, retry};
+use crate::house::{House, edit, nudge, retry};
 
 #[tokio::test]
 async fn a_held_run_takes_no_step_until_it_may_and_still_ends_with_a_return() {
@@ -50,14 +47,7 @@ async fn a_held_run_is_held_in_its_new_revision_too() {
         house.go(600).await;
         let id = house.the_run().await.run.id;
         house.engine.change_run(house.scope, id, RunChange::Pause).await.expect("open");
-        let change = SequenceChange {
-            sequence: nudge(),
-            etag: None,
-            validate_only: false,
-            run_policy: RunPolicy::Migrate,
-            step_map: BTreeMap::new(),
-        };
-        house.engine.update_sequence(house.scope, "nudge", change).await.expect("a good revision");
+        house.revise(edit(nudge(), RunPolicy::Migrate, &[])).await;
         house.go(20_000).await;
         assert!(house.courier.sent().is_empty() && house.deliveries().await.is_empty());
         let run = house.the_run().await.run;

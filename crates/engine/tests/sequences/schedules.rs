@@ -1,19 +1,15 @@
 //! Runs that times start.
 
-use std::collections::BTreeMap;
-
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::sequence::{Action, Cause, Occasion, OnSchedule, Overlap, Sequence, Trigger, Wait};
 use rekindle_core::time::{DAY, HOUR};
 use rekindle_engine::Creation;
 use rekindle_engine::runs::LedgerQuery;
-use rekindle_engine::sequences::SequenceChange;
 use rekindle_ports::ledger::{EndReason, RunState};
-use rekindle_ports::resources::RunPolicy;
 use rekindle_testkit::build::{EventExt, event};
 use rekindle_testkit::databases;
 
-use crate::house::{House, email, step, wrong_fields};
+use crate::house::{House, change, email, step, wrong_fields};
 
 /// Every hour on the hour, a mail to those who were answered.
 fn hourly(steps: Vec<rekindle_core::sequence::Step>) -> Sequence {
@@ -139,14 +135,7 @@ async fn a_paused_schedule_waits_for_its_next_time_and_a_new_revision_plans_anew
         house.engine.resume_sequence(house.scope, "nudge").await.expect("paused");
         house.go(3_800).await;
         assert!(house.runs().await.is_empty());
-        let change = SequenceChange {
-            sequence: with(|on| on.cron = "30 * * * *".into(), mail()),
-            etag: None,
-            validate_only: false,
-            run_policy: RunPolicy::Drain,
-            step_map: BTreeMap::new(),
-        };
-        house.engine.update_sequence(house.scope, "nudge", change).await.expect("a good revision");
+        house.revise(change(with(|on| on.cron = "30 * * * *".into(), mail()))).await;
         house.go(5_400).await;
         assert_eq!(house.runs().await.len(), 3);
         house.engine.archive_sequence(house.scope, "nudge").await.expect("archived");
@@ -163,14 +152,7 @@ async fn another_word_in_a_mail_costs_nobody_the_time_that_is_due() {
         house.clock.set(event("x", "x", 3_600).occurred_at);
         let mut changed = hourly(mail());
         changed.display_name = "Hourly".into();
-        let change = SequenceChange {
-            sequence: changed,
-            etag: None,
-            validate_only: false,
-            run_policy: RunPolicy::Drain,
-            step_map: BTreeMap::new(),
-        };
-        house.engine.update_sequence(house.scope, "nudge", change).await.expect("a good revision");
+        house.revise(change(changed)).await;
         house.go(3_601).await;
         assert_eq!(house.runs().await.len(), 3);
     }

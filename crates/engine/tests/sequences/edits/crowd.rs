@@ -147,10 +147,10 @@ async fn edit_a_crowd(database: &TestDatabase, policy: RunPolicy, all: i64) {
     let change = edit(edited(), policy, map);
     let asked = Instant::now();
     let check = SequenceChange { validate_only: true, ..change.clone() };
-    let counted = published(&house, check).await;
+    let counted = house.revise(check).await;
     let (asked, did) = (asked.elapsed(), Instant::now());
     assert_eq!(tally(&everybody(&house).await), before, "only counted");
-    let done = published(&house, change).await;
+    let done = house.revise(change).await;
     let did = did.elapsed();
     assert_eq!((counted, done), (impact, impact), "{policy:?} on {}", database.name);
     assert_eq!(impact.staying + impact.moving + impact.ending, before.values().sum::<i64>());
