@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rekindle_core::sequence::{Action, Sequence, Step, Wait, WaitUntil};
+use rekindle_core::sequence::{Action, Sequence, WaitUntil};
 use rekindle_core::time::{HOUR, MINUTE, SECOND};
 use rekindle_engine::error::EngineResult;
 use rekindle_engine::sequences::{Published, RunImpact, SequenceChange};
@@ -15,27 +15,15 @@ use rekindle_ports::rows::Lease;
 use rekindle_testkit::build::{EventExt, at, event};
 use rekindle_testkit::{Fault, FaultyStore, databases};
 
-use crate::house::{House, change, edit, email, nudge, retry, sequence, step, webhook, wrong_fields};
+use crate::house::{House, call, change, edit, mail, nudge, retry, sequence, step, wait, wrong_fields};
 
 #[path = "edits/crowd.rs"]
 mod crowd;
 
-fn rest(id: &str, span: i64) -> Step {
-    step(id, Action::Wait(Wait::wall(span)))
-}
-
-fn mail(id: &str) -> Step {
-    step(id, Action::SendEmail(email()))
-}
-
-fn call(id: &str) -> Step {
-    step(id, Action::CallWebhook(webhook()))
-}
-
 /// Like `nudge`, with another first wait.
 fn impatient(span: i64) -> Sequence {
     let mut sequence = nudge();
-    sequence.steps[0] = rest("patience", span);
+    sequence.steps[0] = wait("patience", span);
     sequence
 }
 
@@ -49,11 +37,6 @@ fn moving(count: i64) -> RunImpact {
 
 fn ending(count: i64) -> RunImpact {
     RunImpact { ending: count, ..RunImpact::default() }
-}
-
-/// Steps whose messages were sent, in order.
-fn sent(house: &House) -> Vec<String> {
-    house.courier.sent().into_iter().map(|delivery| delivery.step).collect()
 }
 
 /// A house in which Ann's run waits in `patience` from 600 to 4200; it is 1000 now.
@@ -77,19 +60,19 @@ async fn a_wait_that_is_shortened_ends_early_and_counts_from_when_it_began() {
         assert_eq!(view.run.next_at, Some(at(2_400)), "{}", database.name);
         assert_eq!(house.lines().await, ["started", "waiting", "migrated", "waiting"]);
         house.go(2_399).await;
-        assert!(sent(&house).is_empty());
+        assert!(house.sent().is_empty());
         house.go(2_400).await;
-        assert_eq!(sent(&house), ["ask"]);
+        assert_eq!(house.sent(), ["ask"]);
     }
     for database in databases().await {
         let house = patient(&database).await;
         house.revise(edit(impatient(5 * MINUTE), RunPolicy::Migrate, &[])).await;
         house.go(1_000).await;
-        assert_eq!(sent(&house), ["ask"], "it is over by now, {}", database.name);
+        assert_eq!(house.sent(), ["ask"], "it is over by now, {}", database.name);
         let longer = edit(impatient(5 * HOUR), RunPolicy::Migrate, &[]);
         assert_eq!(house.revise(longer).await, moving(1));
         house.go(20_000).await;
-        assert_eq!(sent(&house), ["ask", "tell"], "what is behind it is not done again");
+        assert_eq!(house.sent(), ["ask", "tell"], "what is behind it is not done again");
         house.assert_run(RunState::Completed).await;
     }
 }
@@ -102,7 +85,7 @@ async fn runs_drain_unless_something_else_is_said() {
         assert_eq!(impact, RunImpact { staying: 1, ..RunImpact::default() });
         house.go(4_200).await;
         house.go(7_800).await;
-        assert_eq!(sent(&house), ["ask", "tell"], "{}", database.name);
+        assert_eq!(house.sent(), ["ask", "tell"], "{}", database.name);
         let run = house.the_run().await.run;
         assert_eq!((run.sequence_revision, run.state), (1, RunState::Completed));
     }
@@ -121,7 +104,7 @@ async fn runs_of_former_revisions_are_cancelled_where_that_is_said() {
         let run = house.the_run().await.run;
         assert_eq!((run.state, run.end_reason), (RunState::Ended, Some(EndReason::SequenceChanged)));
         house.go(100_000).await;
-        assert!(sent(&house).is_empty(), "{}", database.name);
+        assert!(house.sent().is_empty(), "{}", database.name);
     }
 }
 
@@ -146,7 +129,7 @@ async fn a_step_does_not_go_without_a_word_while_runs_stand_in_it() {
         assert_eq!(house.runs().await[0].run.sequence_revision, 1, "it was only asked");
         assert_eq!(house.revise(elsewhere).await, moving(2));
         house.go(600).await;
-        assert_eq!(sent(&house), ["tell", "tell"], "{}", database.name);
+        assert_eq!(house.sent(), ["tell", "tell"], "{}", database.name);
     }
     for database in databases().await {
         let house = patient(&database).await;
@@ -172,15 +155,15 @@ async fn a_map_names_steps_that_there_are_and_goes_with_a_migration_alone() {
         let old = edit(sequence(vec![call("tell")]), RunPolicy::Migrate, &[("patience", "tell")]);
         assert_eq!(house.revise(old).await, moving(1));
         house.go(1_000).await;
-        assert_eq!(sent(&house), ["tell"], "{}", database.name);
+        assert_eq!(house.sent(), ["tell"], "{}", database.name);
     }
 }
 
 #[tokio::test]
 async fn a_message_under_way_is_awaited_and_sent_once() {
     // What comes behind it, or what the map says.
-    let without_rest = || sequence(vec![rest("patience", HOUR), mail("ask"), call("tell")]);
-    let without_mail = || sequence(vec![rest("patience", HOUR), call("tell"), call("ring")]);
+    let without_rest = || sequence(vec![wait("patience", HOUR), mail("ask"), call("tell")]);
+    let without_mail = || sequence(vec![wait("patience", HOUR), call("tell"), call("ring")]);
     for (edited, map, expected) in [
         (without_rest(), [].as_slice(), ["ask", "ask", "tell"]),
         (without_mail(), [("ask", "ring")].as_slice(), ["ask", "ask", "ring"]),
@@ -189,13 +172,13 @@ async fn a_message_under_way_is_awaited_and_sent_once() {
             let house = patient(&database).await;
             house.courier.answer(retry());
             house.go(4_200).await;
-            assert_eq!(sent(&house), ["ask"]);
+            assert_eq!(house.sent(), ["ask"]);
             let migrate = edit(edited.clone(), RunPolicy::Migrate, map);
             assert_eq!(house.revise(migrate).await, moving(1));
             house.go(4_300).await;
-            assert_eq!(sent(&house), ["ask"], "it waits for its second attempt");
+            assert_eq!(house.sent(), ["ask"], "it waits for its second attempt");
             house.go(6_000).await;
-            assert_eq!(sent(&house), expected, "{}", database.name);
+            assert_eq!(house.sent(), expected, "{}", database.name);
             assert_eq!(house.deliveries().await.len(), 2);
             house.assert_run(RunState::Completed).await;
         }
@@ -222,7 +205,7 @@ async fn a_run_that_nobody_reached_follows_when_it_is_woken() {
         let check = SequenceChange { validate_only: true, ..edit(later, RunPolicy::Migrate, &[]) };
         assert_eq!(house.revise(check).await, moving(1));
         house.go(4_200).await;
-        assert_eq!(sent(&house), ["ring"], "{}", database.name);
+        assert_eq!(house.sent(), ["ring"], "{}", database.name);
         let run = house.the_run().await.run;
         assert_eq!((run.sequence_revision, run.state), (2, RunState::Completed));
         assert!(house.lines().await.contains(&"migrated".to_owned()));
@@ -237,7 +220,7 @@ async fn a_run_that_nobody_reached_follows_when_it_is_woken() {
             // What is published after it lets runs be, and takes nothing of it back.
             house.revise(change(nudge())).await;
             house.go(4_200).await;
-            assert!(sent(&house).is_empty(), "{}", database.name);
+            assert!(house.sent().is_empty(), "{}", database.name);
             let run = house.the_run().await.run;
             assert_eq!((run.state, run.end_reason), (RunState::Ended, Some(reason)));
         }
@@ -266,7 +249,7 @@ async fn whoever_holds_a_run_that_is_moved_writes_nothing_more() {
         let run = house.the_run().await.run;
         assert_eq!((run.sequence_revision, run.next_at), (2, Some(at(7_800))), "{}", database.name);
         house.go(7_800).await;
-        assert_eq!(sent(&house), ["ask"]);
+        assert_eq!(house.sent(), ["ask"]);
     }
 }
 
@@ -290,9 +273,9 @@ async fn a_change_of_zone_moves_the_morning_that_a_run_waits_for() {
             assert_eq!(house.the_run().await.run.next_at, Some(at(moment)), "{zone}, {}", database.name);
             assert_eq!(house.lines().await, ["started", "waiting", "waiting"]);
             house.go(moment - 1).await;
-            assert!(sent(&house).is_empty());
+            assert!(house.sent().is_empty());
             house.go(moment).await;
-            assert_eq!(sent(&house), ["tell"]);
+            assert_eq!(house.sent(), ["tell"]);
         }
     }
 }

@@ -172,6 +172,11 @@ impl House {
         views.into_iter().rev().map(|view| view.delivery).collect()
     }
 
+    /// Steps whose messages were sent, in order.
+    pub fn sent(&self) -> Vec<String> {
+        self.courier.sent().into_iter().map(|delivery| delivery.step).collect()
+    }
+
     /// Kinds of the ledger lines of the one run.
     pub async fn lines(&self) -> Vec<String> {
         let id = self.the_run().await.run.id;
@@ -221,12 +226,7 @@ pub fn support() -> Funnel {
 
 /// An hour, a mail, an hour, a call.
 pub fn nudge() -> Sequence {
-    sequence(vec![
-        step("patience", Action::Wait(Wait::wall(HOUR))),
-        step("ask", Action::SendEmail(email())),
-        step("more-patience", Action::Wait(Wait::wall(HOUR))),
-        step("tell", Action::CallWebhook(webhook())),
-    ])
+    sequence(vec![wait("patience", HOUR), mail("ask"), wait("more-patience", HOUR), call("tell")])
 }
 
 pub fn sequence(steps: Vec<Step>) -> Sequence {
@@ -263,6 +263,19 @@ pub fn edit(sequence: Sequence, run_policy: RunPolicy, map: &[(&str, &str)]) -> 
 
 pub fn step(id: &str, action: Action) -> Step {
     Step { id: id.into(), action }
+}
+
+/// A wait on the wall clock.
+pub fn wait(id: &str, span: i64) -> Step {
+    step(id, Action::Wait(Wait::wall(span)))
+}
+
+pub fn mail(id: &str) -> Step {
+    step(id, Action::SendEmail(email()))
+}
+
+pub fn call(id: &str) -> Step {
+    step(id, Action::CallWebhook(webhook()))
 }
 
 pub fn email() -> SendEmail {

@@ -5,7 +5,7 @@ use rekindle_core::metrics::Period;
 use rekindle_core::metrics::recovery::Counts;
 use rekindle_core::metrics::recovery::verdict::Verdict;
 use rekindle_core::sequence::arm::Arm;
-use rekindle_core::sequence::{Action, Sequence, Split, Step, Variant, Wait};
+use rekindle_core::sequence::{Action, Sequence, Split, Variant};
 use rekindle_core::time::{DAY, HOUR};
 use rekindle_engine::metrics::{RecoveryAnswer, RecoveryQuestion};
 use rekindle_engine::suppressions::NewSuppression;
@@ -14,7 +14,7 @@ use rekindle_ports::resources::{SuppressionKind, SuppressionReason};
 use rekindle_testkit::build::{EventExt, FunnelExt, at, event};
 use rekindle_testkit::databases;
 
-use crate::house::{House, sequence, step, support, webhook};
+use crate::house::{House, call, sequence, step, support, wait};
 
 const CUSTOMERS: u32 = 40;
 
@@ -69,16 +69,8 @@ async fn rate(house: &House, number: u32, score: f64, seconds: i64) {
     house.hear(answer.from_customer(&format!("who{number}")).with("score", score)).await;
 }
 
-fn call(id: &str) -> Step {
-    step(id, Action::CallWebhook(webhook()))
-}
-
 fn split() -> Sequence {
-    let variant = |id: &str| Variant {
-        id: id.into(),
-        weight: 1,
-        steps: vec![step(id, Action::CallWebhook(webhook()))],
-    };
+    let variant = |id: &str| Variant { id: id.into(), weight: 1, steps: vec![call(id)] };
     let split = Split { variants: vec![variant("a"), variant("b")] };
     Sequence { holdout: 5_000, ..sequence(vec![step("toss", Action::Split(split))]) }
 }
@@ -219,9 +211,9 @@ async fn a_customer_whom_the_funnel_follows_answers_in_any_conversation_and_in_n
 #[tokio::test]
 async fn the_last_message_before_a_return_is_credited_whatever_sequence_sent_it() {
     for database in databases().await {
-        let steps = vec![call("first"), step("rest", Action::Wait(Wait::wall(HOUR))), call("second")];
+        let steps = vec![call("first"), wait("rest", HOUR), call("second")];
         let house = House::with(&database, sequence(steps)).await;
-        let other = sequence(vec![step("rest", Action::Wait(Wait::wall(2 * HOUR))), call("theirs")]);
+        let other = sequence(vec![wait("rest", 2 * HOUR), call("theirs")]);
         let made = house.engine.create_sequence(house.scope, "other", other, Creation::default()).await;
         made.expect("a good sequence");
         house.engine.start_sequence(house.scope, "other", None).await.expect("nothing stands in the way");

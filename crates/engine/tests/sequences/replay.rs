@@ -196,8 +196,7 @@ async fn a_failed_run_goes_on_where_it_stood() {
         let run = house.the_run().await.run;
         assert_eq!((run.end_reason, run.ended_at), (None, None));
         house.go(5_000 + 3_600).await;
-        let steps: Vec<String> = house.courier.sent().into_iter().map(|delivery| delivery.step).collect();
-        assert_eq!(steps, ["ask", "tell"], "{}", database.name);
+        assert_eq!(house.sent(), ["ask", "tell"], "{}", database.name);
         house.assert_run(RunState::Completed).await;
         assert_eq!(house.told().await, ["it goes on where it stood"]);
     }

@@ -11,23 +11,10 @@ use rekindle_ports::ledger::{DeliveryState, EndReason, RunState};
 use rekindle_testkit::build::{EventExt, at, event};
 use rekindle_testkit::databases;
 
-use crate::house::{House, email, retry, sequence, step, webhook, wrong_fields};
-
-fn mail(id: &str) -> Step {
-    step(id, Action::SendEmail(email()))
-}
-
-fn call(id: &str) -> Step {
-    step(id, Action::CallWebhook(webhook()))
-}
+use crate::house::{House, call, email, mail, retry, sequence, step, wait, wrong_fields};
 
 fn case(when: &str, steps: Vec<Step>) -> Case {
     Case { when: when.into(), steps }
-}
-
-/// Steps whose messages were sent, in order.
-fn sent(house: &House) -> Vec<String> {
-    house.courier.sent().into_iter().map(|delivery| delivery.step).collect()
 }
 
 #[tokio::test]
@@ -39,7 +26,7 @@ async fn a_branch_is_taken_by_attributes_as_they_are_when_the_run_comes_to_it() 
         ],
         otherwise: vec![mail("ask")],
     };
-    let steps = vec![step("patience", Action::Wait(Wait::wall(HOUR))), step("which", Action::Branch(branch))];
+    let steps = vec![wait("patience", HOUR), step("which", Action::Branch(branch))];
     for database in databases().await {
         let house = House::with(&database, sequence(steps.clone())).await;
         house.answer_ann().await;
@@ -47,7 +34,7 @@ async fn a_branch_is_taken_by_attributes_as_they_are_when_the_run_comes_to_it() 
         // After the run began, and before it comes to the branch.
         house.hear(event("ann-2", "customer_updated", 2_000).only("ann").with("plan", "pro")).await;
         house.go(4_200).await;
-        assert_eq!(sent(&house), ["ring"], "{}", database.name);
+        assert_eq!(house.sent(), ["ring"], "{}", database.name);
         house.assert_run(RunState::Completed).await;
         let expected =
             ["started", "waiting", "branched", "delivery_created", "delivery_settled", "completed"];
@@ -60,7 +47,7 @@ async fn rules_know_what_became_of_a_message_and_repetitions_write_a_new_one_eac
     let again = Repeat {
         times: 3,
         until: "run.steps.tell.outcome == 'delivered'".into(),
-        steps: vec![call("tell"), step("rest", Action::Wait(Wait::wall(HOUR)))],
+        steps: vec![call("tell"), wait("rest", HOUR)],
     };
     let known =
         Branch { cases: vec![case("run.steps.tell.visits == 2", vec![mail("ask")])], otherwise: Vec::new() };
@@ -78,7 +65,7 @@ async fn rules_know_what_became_of_a_message_and_repetitions_write_a_new_one_eac
         house.go(600).await;
         house.go(4_200).await;
         house.go(7_800).await;
-        assert_eq!(sent(&house), ["tell", "tell", "ask"], "{}", database.name);
+        assert_eq!(house.sent(), ["tell", "tell", "ask"], "{}", database.name);
         let run = house.the_run().await.run.id.simple().to_string();
         let ids: Vec<String> = house.deliveries().await.into_iter().map(|it| it.id).collect();
         let expected = ["tell-1", "tell-2", "ask-1"].map(|end| format!("{run}-{end}"));
@@ -102,11 +89,11 @@ async fn an_event_wakes_the_run_that_waits_for_it_and_others_do_not() {
         assert_eq!(house.the_run().await.current_step, "hear");
         house.hear(event("o1", "note", 700).of("c1")).await;
         house.go(700).await;
-        assert!(sent(&house).is_empty());
+        assert!(house.sent().is_empty());
         assert_eq!(house.the_run().await.run.next_at, Some(at(600).plus(DAY)));
         house.hear(event("o2", "invoice_opened", 800).of("c1").by(Author::System)).await;
         house.go(800).await;
-        assert_eq!(sent(&house), ["met"], "{}", database.name);
+        assert_eq!(house.sent(), ["met"], "{}", database.name);
         house.assert_run(RunState::Completed).await;
     }
 }
@@ -119,16 +106,16 @@ async fn an_attribute_can_be_what_a_run_waits_for_and_time_runs_out_at_its_insta
         house.go(600).await;
         house.hear(event("ann-2", "customer_updated", 900).only("ann").with("plan", "pro")).await;
         house.go(900).await;
-        assert_eq!(sent(&house), ["met"], "{}", database.name);
+        assert_eq!(house.sent(), ["met"], "{}", database.name);
     }
     for database in databases().await {
         let house = House::with(&database, waiting("customer.plan == 'pro'")).await;
         house.answer_ann().await;
         house.go(600).await;
         house.go(600 + 86_399).await;
-        assert!(sent(&house).is_empty());
+        assert!(house.sent().is_empty());
         house.go(600 + 86_400).await;
-        assert_eq!(sent(&house), ["late"], "{}", database.name);
+        assert_eq!(house.sent(), ["late"], "{}", database.name);
     }
 }
 
@@ -140,7 +127,7 @@ async fn a_customer_who_comes_back_ends_a_run_that_waits_for_something_else() {
         house.go(600).await;
         house.word("e3", "customer_message", 700).await;
         house.go(200_000).await;
-        assert!(sent(&house).is_empty());
+        assert!(house.sent().is_empty());
         let run = house.the_run().await.run;
         assert_eq!((run.state, run.end_reason), (RunState::Ended, Some(EndReason::CustomerReturned)));
     }
@@ -148,7 +135,7 @@ async fn a_customer_who_comes_back_ends_a_run_that_waits_for_something_else() {
 
 #[tokio::test]
 async fn who_is_held_out_walks_every_step_and_gets_nothing() {
-    let steps = || vec![mail("ask"), step("rest", Action::Wait(Wait::wall(HOUR))), call("tell")];
+    let steps = || vec![mail("ask"), wait("rest", HOUR), call("tell")];
     for database in databases().await {
         let held = Sequence { holdout: 5_000, ..sequence(steps()) };
         let house = House::with(&database, held).await;
@@ -169,7 +156,7 @@ async fn who_is_held_out_walks_every_step_and_gets_nothing() {
         assert!(runs.iter().all(|view| view.run.state == RunState::Completed));
         let held: Vec<_> = runs.iter().filter(|view| view.run.arm == Arm::HeldOut).collect();
         assert!((4..=20).contains(&held.len()), "{}", held.len());
-        assert_eq!(sent(&house).len(), 2 * (24 - held.len()), "{}", database.name);
+        assert_eq!(house.sent().len(), 2 * (24 - held.len()), "{}", database.name);
         let deliveries = house.deliveries().await;
         let ghosts: Vec<_> = deliveries.iter().filter(|it| it.state == DeliveryState::HeldOut).collect();
         assert_eq!(ghosts.len(), 2 * held.len());
@@ -188,13 +175,13 @@ async fn variants_share_the_customers_and_each_keeps_its_own() {
         let house = House::with(&database, sequence(two.clone())).await;
         house.answer_ann().await;
         house.go(600).await;
-        let first = sent(&house).remove(0);
+        let first = house.sent().remove(0);
         // The same customer, in another conversation.
         for (id, kind) in [("n1", "customer_message"), ("n2", "agent_message")] {
             house.hear(event(id, kind, 1_000).of("c9").from_customer("ann")).await;
         }
         house.go(1_600).await;
-        assert_eq!(sent(&house), [first.as_str(), "ask", first.as_str(), "ask"], "{}", database.name);
+        assert_eq!(house.sent(), [first.as_str(), "ask", first.as_str(), "ask"], "{}", database.name);
     }
 }
 
@@ -221,15 +208,15 @@ async fn a_mail_waits_for_the_customers_morning() {
         house.word("e1", "customer_message", evening).await;
         house.word("e2", "agent_message", evening).await;
         house.go(evening + 600).await;
-        assert!(sent(&house).is_empty(), "{}", database.name);
+        assert!(house.sent().is_empty(), "{}", database.name);
         assert_eq!(house.lines().await, ["started", "deferred"]);
         // Monday, eight o'clock there.
         let morning = evening + 34 * 3_600 + 300;
         assert_eq!(house.the_run().await.run.next_at, Some(at(morning)));
         house.go(morning - 1).await;
-        assert!(sent(&house).is_empty());
+        assert!(house.sent().is_empty());
         house.go(morning).await;
-        assert_eq!(sent(&house), ["ask", "tell"]);
+        assert_eq!(house.sent(), ["ask", "tell"]);
     }
 }
 
@@ -248,13 +235,13 @@ async fn a_second_attempt_waits_for_the_morning_too() {
         house.word("e2", "agent_message", evening).await;
         house.courier.answer(retry());
         house.go(evening + 600).await;
-        assert_eq!(sent(&house), ["ask"]);
+        assert_eq!(house.sent(), ["ask"]);
         house.go(evening + 7_200).await;
         let waiting = house.deliveries().await.remove(0);
         let monday = evening + 34 * 3_600 + 22 * 60;
         assert_eq!((waiting.reason.as_str(), waiting.next_at), ("quiet hours", Some(at(monday))));
         house.go(monday).await;
-        assert_eq!(sent(&house), ["ask", "ask", "tell"], "{}", database.name);
+        assert_eq!(house.sent(), ["ask", "ask", "tell"], "{}", database.name);
     }
 }
 
@@ -267,7 +254,7 @@ async fn quiet_hours_leave_a_mail_out_or_end_the_run() {
             house.word("e1", "customer_message", night).await;
             house.word("e2", "agent_message", night).await;
             house.go(night + 600).await;
-            assert_eq!(sent(&house), expected, "{}", database.name);
+            assert_eq!(house.sent(), expected, "{}", database.name);
             let run = house.the_run().await.run;
             let over = match policy {
                 QuietPolicy::Abort => (RunState::Ended, Some(EndReason::QuietHours)),
@@ -339,7 +326,7 @@ async fn the_entry_filter_lets_in_whom_it_names_and_the_others_are_on_record() {
         };
         assert_eq!(of("bob"), (RunState::Completed, None), "{}", database.name);
         assert_eq!(of("ann"), (RunState::Skipped, Some(EndReason::Filtered)));
-        assert_eq!(sent(&house), ["tell"]);
+        assert_eq!(house.sent(), ["tell"]);
     }
 }
 

@@ -25,7 +25,7 @@ const PAGE: u32 = 1_000;
 /// An hour and a call, six times: `w1`, `c1`, … `c6`.
 fn twelve() -> Sequence {
     let pairs =
-        (1..=WAITS).flat_map(|number| [rest(&format!("w{number}"), HOUR), call(&format!("c{number}"))]);
+        (1..=WAITS).flat_map(|number| [wait(&format!("w{number}"), HOUR), call(&format!("c{number}"))]);
     sequence(pairs.collect())
 }
 
@@ -33,9 +33,9 @@ fn twelve() -> Sequence {
 fn edited() -> Sequence {
     let mut steps = twelve().steps;
     steps.retain(|step| !matches!(step.id.as_str(), "w3" | "w5"));
-    steps[0] = rest("w1", 2 * HOUR);
-    steps[2] = rest("w2", 30 * MINUTE);
-    steps.extend([rest("w7", HOUR), call("c7")]);
+    steps[0] = wait("w1", 2 * HOUR);
+    steps[2] = wait("w2", 30 * MINUTE);
+    steps.extend([wait("w7", HOUR), call("c7")]);
     sequence(steps)
 }
 
