@@ -117,6 +117,9 @@ impl Rows {
 impl SeaTx {
     /// Claims rows of a bucket in one statement; yields their keys and new epochs, and of lost
     /// ones how often that was counted.
+    ///
+    /// The order is that of the claim index and no finer: rows that are due at one instant, a million of
+    /// them perhaps, would be sorted anew for each claim.
     pub(crate) async fn claim(
         &self,
         rows: &Rows,
@@ -144,7 +147,7 @@ impl SeaTx {
         let sql = format!(
             "WITH picked AS {materialized}( \
                SELECT {key} FROM {table} WHERE bucket = {bucket} AND {claimable} \
-               ORDER BY {order}{due}, {key} LIMIT {limit}{skip} \
+               ORDER BY {order}{due} LIMIT {limit}{skip} \
              ) \
              UPDATE {table} SET {count}epoch = epoch + 1, lease_owner = {}, lease_until = {clock} + {ttl} \
              WHERE bucket = {bucket} AND ({key}) IN (SELECT {key} FROM picked) AND {still} \
