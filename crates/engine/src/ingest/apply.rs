@@ -258,10 +258,7 @@ impl Subjects {
     }
 
     fn into_locked(self) -> Locked {
-        Locked {
-            customers: self.customers.into_values().collect(),
-            conversations: self.conversations.into_values().collect(),
-        }
+        Locked { customers: self.customers, conversations: self.conversations }
     }
 
     async fn save(&self, tx: &mut dyn Tx) -> EngineResult<()> {

@@ -1,6 +1,6 @@
 //! Locks the subjects of claimed rows in the order that everybody locks in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rekindle_core::value::Properties;
 use rekindle_ports::Tx;
@@ -12,10 +12,10 @@ use crate::error::EngineResult;
 
 /// Subjects, locked.
 pub(crate) struct Locked {
-    /// Customers among them, and owners of the conversations.
-    pub customers: Vec<CustomerRow>,
-    /// Conversations among them.
-    pub conversations: Vec<ConversationRow>,
+    /// Customers among them, and owners of the conversations, by their keys.
+    pub customers: BTreeMap<Uuid, CustomerRow>,
+    /// Conversations among them, by their keys.
+    pub conversations: BTreeMap<Uuid, ConversationRow>,
 }
 
 /// Locks subjects of either kind: customers (owners too), then conversations. Waits for those that
@@ -25,10 +25,8 @@ pub(crate) async fn lock_subjects(
     subjects: impl IntoIterator<Item = Uuid>,
 ) -> EngineResult<Locked> {
     let Wanted { people, keys } = Wanted::of(tx, subjects).await?;
-    Ok(Locked {
-        customers: tx.lock_customers(&people).await?,
-        conversations: tx.lock_conversations(&keys).await?,
-    })
+    let customers = tx.lock_customers(&people).await?;
+    Ok(Locked::of(customers, tx.lock_conversations(&keys).await?))
 }
 
 /// Locks those of the subjects that nobody else has locked; see [`Locked::holds`].
@@ -37,10 +35,8 @@ pub(super) async fn lock_free_subjects(
     subjects: impl IntoIterator<Item = Uuid>,
 ) -> EngineResult<Locked> {
     let Wanted { people, keys } = Wanted::of(tx, subjects).await?;
-    Ok(Locked {
-        customers: tx.lock_free_customers(&people).await?,
-        conversations: tx.lock_free_conversations(&keys).await?,
-    })
+    let customers = tx.lock_free_customers(&people).await?;
+    Ok(Locked::of(customers, tx.lock_free_conversations(&keys).await?))
 }
 
 /// Keys to lock, each kind in order.
@@ -60,6 +56,13 @@ impl Wanted {
 }
 
 impl Locked {
+    fn of(customers: Vec<CustomerRow>, conversations: Vec<ConversationRow>) -> Self {
+        Self {
+            customers: customers.into_iter().map(|row| (row.key, row)).collect(),
+            conversations: conversations.into_iter().map(|row| (row.key, row)).collect(),
+        }
+    }
+
     /// Whether a subject is locked, and where it is a conversation with an owner, that one too.
     pub fn holds(&self, subject: Uuid) -> bool {
         match self.conversation(Some(subject)).map(|row| row.owner.as_ref().map(|(owner, _)| *owner)) {
@@ -82,8 +85,7 @@ impl Locked {
 
     /// A customer among them.
     pub fn customer(&self, key: Option<Uuid>) -> Option<&CustomerRow> {
-        let key = key?;
-        self.customers.iter().find(|row| row.key == key)
+        self.customers.get(&key?)
     }
 
     /// What is known of a run's conversation now.
@@ -98,7 +100,6 @@ impl Locked {
 
     /// A conversation among them.
     pub fn conversation(&self, key: Option<Uuid>) -> Option<&ConversationRow> {
-        let key = key?;
-        self.conversations.iter().find(|row| row.key == key)
+        self.conversations.get(&key?)
     }
 }
