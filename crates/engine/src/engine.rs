@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::bells::Bells;
 use crate::budget;
+use crate::enroll::rules::Rules;
 use crate::error::{EngineError, EngineResult};
 use crate::failpoint::{self, Failpoint, Fate, NoProbe, Probe, Unit};
 use crate::ingest::Committer;
@@ -72,6 +73,7 @@ pub(crate) struct Inner {
     pub tracker: TaskTracker,
     pub revisions: Revisions,
     pub programs: Programs,
+    pub rules: Rules,
     pub experiment_key: [u8; 32],
     pub bells: Bells,
     /// Rung when a fill has something to do.
@@ -100,6 +102,7 @@ impl Engine {
             tracker: parts.tracker,
             revisions: Revisions::default(),
             programs: Programs::default(),
+            rules: Rules::default(),
             experiment_key: parts.experiment_key,
             bells: Bells::default(),
             fills: Notify::new(),

@@ -7,7 +7,7 @@ use rekindle_core::Timestamp;
 use rekindle_core::event::Event;
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::funnel::compile::facts;
-use rekindle_core::predicate::{self, Facts};
+use rekindle_core::predicate::Facts;
 use rekindle_core::sequence::arm::{Arm, Chance, Holdouts};
 use rekindle_core::sequence::{Cause, Origin, Progress, ReentryPer, ReentryRule};
 use rekindle_ports::Tx;
@@ -22,6 +22,7 @@ use crate::loops::locks::Locked;
 use crate::runs::ending::words;
 
 pub(crate) mod events;
+pub(crate) mod rules;
 pub(crate) mod silences;
 pub(crate) mod stages;
 
@@ -61,7 +62,7 @@ pub(crate) async fn enroll(
     mut candidates: Vec<Candidate<'_>>,
     now: Timestamp,
 ) -> EngineResult<()> {
-    filter(tx, locked, &mut candidates).await?;
+    filter(tx, inner, locked, &mut candidates).await?;
     cool_down(tx, &mut candidates, now).await?;
     // Whom a schedule does not want it meets again each time: that is no news.
     let is_news = |it: &Candidate<'_>| {
@@ -97,11 +98,16 @@ pub(crate) async fn start(
 }
 
 /// Leaves out those that the entry filters do not let in.
-async fn filter(tx: &mut dyn Tx, locked: &Locked, candidates: &mut [Candidate<'_>]) -> EngineResult<()> {
+async fn filter(
+    tx: &mut dyn Tx,
+    inner: &Inner,
+    locked: &Locked,
+    candidates: &mut [Candidate<'_>],
+) -> EngineResult<()> {
     let mut rules = HashMap::new();
     for candidate in candidates.iter().filter(|candidate| !candidate.sequence.body.entry.is_empty()) {
         let source = candidate.sequence.body.entry.as_str();
-        rules.entry(source).or_insert_with(|| predicate::parse(source).ok());
+        rules.entry(source).or_insert_with(|| inner.rules.of(source));
     }
     if rules.is_empty() {
         return Ok(());

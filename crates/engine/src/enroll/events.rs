@@ -7,7 +7,7 @@ use rekindle_core::Timestamp;
 use rekindle_core::event::{Author, Event, OrderKey};
 use rekindle_core::funnel::compile::facts;
 use rekindle_core::funnel::{OwedBy, SubjectKind};
-use rekindle_core::predicate::{self, Predicate};
+use rekindle_core::predicate::Predicate;
 use rekindle_core::sequence::{Cause, Occasion, Origin, SequenceState};
 use rekindle_core::value::Properties;
 use rekindle_ports::Tx;
@@ -26,7 +26,7 @@ use crate::loops::locks::Locked;
 /// A sequence that starts on events, ready to be asked.
 struct Starter {
     row: SequenceRow,
-    when: Predicate,
+    when: Arc<Predicate>,
     subject: SubjectKind,
 }
 
@@ -49,7 +49,7 @@ impl Starters {
             let Occasion::Event(on) = &row.body.trigger.on else {
                 return None;
             };
-            let (when, subject) = (predicate::parse(&on.when).ok()?, subject_of(&row.body.trigger.funnel)?);
+            let (when, subject) = (inner.rules.of(&on.when)?, subject_of(&row.body.trigger.funnel)?);
             Some(Starter { row, when, subject })
         });
         Ok(Self(ready.collect()))
