@@ -49,6 +49,9 @@ pub(crate) struct Candidate<'a> {
     pub attempt: Option<Timestamp>,
     /// How many runs stand behind it, each started by an event of the one before.
     pub depth: u32,
+    /// Number of the funnel's revision in whose stage the subject is, where that has to be in one; of
+    /// a silence, its mark says so.
+    pub funnel_revision: Option<i32>,
     /// Why its run does not begin.
     pub skipped: Option<EndReason>,
 }
@@ -238,6 +241,7 @@ fn run_of(inner: &Inner, candidate: &Candidate<'_>, held_out: u16, now: Timestam
             outlasts_return: sequence.body.outlasts_return,
             held_share,
             depth: candidate.depth,
+            funnel_revision: candidate.funnel_revision,
             ..Progress::default()
         },
         next_at: starts.then_some(candidate.begins_at),

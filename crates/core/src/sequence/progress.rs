@@ -32,6 +32,10 @@ pub struct Progress {
     /// the sequence does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_share: Option<u16>,
+    /// Number of the funnel's revision in whose stage its subject was when it began, by which the
+    /// stage is known under a later name; of runs that a silence started, the mark says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funnel_revision: Option<i32>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

@@ -234,6 +234,7 @@ impl Starter {
             reason: format!("the event {:?} came", event.kind),
             attempt: None,
             depth,
+            funnel_revision: None,
             skipped,
         })
     }

@@ -58,6 +58,7 @@ pub(crate) async fn take_in(
                 reason: mark.reason.clone(),
                 attempt: noticed.attempt,
                 depth: 0,
+                funnel_revision: None,
                 skipped: too_late(sequence, mark, now),
             });
         }

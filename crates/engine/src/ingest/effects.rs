@@ -17,8 +17,8 @@ use rekindle_ports::Tx;
 use rekindle_ports::ledger::{EndReason, RunRow};
 use uuid::Uuid;
 
+use crate::enroll::stages::{Bound, at_their_stage};
 use crate::error::EngineResult;
-use crate::revisions::renames::KnownRenames;
 
 /// A silence's clocks as marks name them, with the instant.
 pub(super) type DueKeys = Vec<(MarkKey, Timestamp)>;
@@ -99,10 +99,10 @@ impl Effects {
         subjects.extend(fresh.iter().filter_map(|event| owner_of(event, owners)));
         let subjects: Vec<Uuid> = subjects.into_iter().collect();
         let runs = tx.open_runs(&subjects).await?;
-        let renamed = self.renamed(tx, &runs).await?;
+        let there = self.in_their_stage(tx, &runs).await?;
         let ended: Vec<(Uuid, EndReason)> = runs
             .iter()
-            .filter_map(|run| Some((run.id, self.end_of(run, fresh, owners, &voided, &renamed)?)))
+            .filter_map(|run| Some((run.id, self.end_of(run, fresh, owners, &voided, &there)?)))
             .collect();
         let over: HashSet<Uuid> = ended.iter().map(|(run, _)| *run).collect();
         // What is said about a customer as such concerns the runs of all their conversations.
@@ -155,34 +155,16 @@ impl Effects {
         rebuilt.is_some_and(|clocks| !clocks.contains(&(key.clone(), due_at)))
     }
 
-    /// Runs whose journey is still in their stage, under the name that a later revision gave it.
-    async fn renamed(&self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashSet<Uuid>> {
-        let elsewhere = |run: &&RunRow| {
-            let now = self.standings.get(&(run.trigger.funnel.clone(), run.trigger.subject));
-            now.is_some_and(|now| now.revision > 1 && now.stage.as_ref() != Some(&run.trigger.stage))
-        };
-        let elsewhere: Vec<&RunRow> = runs.iter().filter(elsewhere).collect();
-        let mut renamed = HashSet::new();
-        if elsewhere.is_empty() {
-            return Ok(renamed);
-        }
-        let subjects: Vec<Uuid> = elsewhere.iter().map(|run| run.trigger.subject).collect();
-        let marks = tx.marks_of(&subjects).await?;
-        let mut known = KnownRenames::default();
-        for run in elsewhere {
-            let (funnel, subject) = (&run.trigger.funnel, run.trigger.subject);
-            let of_run = run.trigger.mark();
-            let mark = marks.iter().find(|mark| Some(&mark.key) == of_run.as_ref());
-            let (Some(mark), Some(now)) = (mark, self.standings.get(&(funnel.clone(), subject))) else {
-                continue;
-            };
-            let renames = known.of(tx, funnel).await?;
-            let stage = renames.successor(&run.trigger.stage, mark.revision, now.revision.into());
-            if stage.is_some() && stage == now.stage.as_deref() {
-                renamed.insert(run.id);
-            }
-        }
-        Ok(renamed)
+    /// Ids of the runs that are bound to a stage and whose journey is in it.
+    async fn in_their_stage(&self, tx: &mut dyn Tx, runs: &[RunRow]) -> EngineResult<HashSet<Uuid>> {
+        let bound: Vec<Bound<'_>> = runs.iter().filter_map(|run| self.bound(run)).collect();
+        at_their_stage(tx, &bound).await
+    }
+
+    fn bound<'a>(&'a self, run: &'a RunRow) -> Option<Bound<'a>> {
+        let now = self.standings.get(&(run.trigger.funnel.clone(), run.trigger.subject))?;
+        let bound = Bound { run, stage: now.stage.as_deref(), revision: now.revision };
+        (!run.trigger.stage.is_empty()).then_some(bound)
     }
 
     /// Why a run ends now, if it does.
@@ -192,7 +174,7 @@ impl Effects {
         fresh: &[Event],
         owners: &HashMap<Uuid, Option<Uuid>>,
         voided: &HashSet<MarkKey>,
-        renamed: &HashSet<Uuid>,
+        there: &HashSet<Uuid>,
     ) -> Option<EndReason> {
         let subject = run.trigger.subject;
         let concerns =
@@ -213,7 +195,7 @@ impl Effects {
         if now.standing.completed || now.standing.ended {
             return Some(EndReason::GoalReached);
         }
-        if now.stage.as_ref() != Some(&run.trigger.stage) && !renamed.contains(&run.id) {
+        if !there.contains(&run.id) {
             return Some(EndReason::StageLeft);
         }
         let is_voided = voided.contains(&run.trigger.mark()?);

@@ -283,6 +283,7 @@ fn candidate<'a>(
         reason: format!("the schedule {:?} came round at {}", on.cron, at.to_rfc3339()),
         attempt: None,
         depth: 0,
+        funnel_revision: None,
         skipped: None,
     })
 }

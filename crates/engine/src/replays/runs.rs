@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Tally;
 use super::returns::outlived;
 use crate::engine::Inner;
-use crate::enroll::stages::standing;
+use crate::enroll::stages::{Bound, at_their_stage, standing};
 use crate::error::EngineResult;
 use crate::loops::locks::{Locked, lock_subjects};
 
@@ -64,28 +64,25 @@ struct Facts {
     outlived: HashSet<Uuid>,
     /// Sequences and subjects of runs that are open.
     under_way: HashSet<(String, Uuid)>,
-    /// Funnels, subjects and the stages in which they are.
-    standing: HashSet<(String, Uuid, String)>,
+    /// Runs that are bound to a stage and whose journey is in it.
+    there: HashSet<Uuid>,
 }
 
 impl Facts {
     async fn of(tx: &mut dyn Tx, inner: &Inner, locked: Locked, runs: &[RunRow]) -> EngineResult<Self> {
         let subjects: Vec<Uuid> = runs.iter().map(|run| run.trigger.subject).collect();
         let open = tx.open_runs(&subjects).await?;
-        let bound = runs.iter().filter(|run| !run.trigger.stage.is_empty());
-        let pairs = bound.map(|run| (run.trigger.funnel.clone(), run.trigger.subject)).collect();
         Ok(Self {
             locked,
             outlived: outlived(tx, runs.iter().collect()).await?,
             under_way: open.into_iter().map(|run| (run.sequence, run.trigger.subject)).collect(),
-            standing: standing(tx, inner, pairs).await?,
+            there: in_their_stage(tx, inner, runs).await?,
         })
     }
 
     /// Why a run stays as it is; `None` for one that may go on.
     fn refuse(&self, run: &RunRow) -> Option<&'static str> {
         let trigger = &run.trigger;
-        let place = (trigger.funnel.clone(), trigger.subject, trigger.stage.clone());
         if run.state != RunState::Ended || run.end_reason != Some(EndReason::Failed) {
             Some("it is no failed run by now")
         } else if is_erased(&self.locked, run) {
@@ -94,10 +91,25 @@ impl Facts {
             Some("another run of the sequence is under way")
         } else if self.outlived.contains(&run.id) {
             Some("the customer came back, or our side spoke where it owed the word")
-        } else if !trigger.stage.is_empty() && !self.standing.contains(&place) {
+        } else if !trigger.stage.is_empty() && !self.there.contains(&run.id) {
             Some("the journey left the stage")
         } else {
             None
         }
     }
+}
+
+/// Ids of the runs that are bound to a stage and whose journey is in it.
+async fn in_their_stage(tx: &mut dyn Tx, inner: &Inner, runs: &[RunRow]) -> EngineResult<HashSet<Uuid>> {
+    let place = |run: &RunRow| (run.trigger.funnel.clone(), run.trigger.subject);
+    let bound: Vec<&RunRow> = runs.iter().filter(|run| !run.trigger.stage.is_empty()).collect();
+    let places = standing(tx, inner, bound.iter().map(|run| place(run)).collect()).await?;
+    let bound: Vec<Bound<'_>> = bound
+        .into_iter()
+        .filter_map(|run| {
+            let now = places.get(&place(run))?;
+            Some(Bound { run, stage: Some(now.stage.as_str()), revision: now.revision })
+        })
+        .collect();
+    at_their_stage(tx, &bound).await
 }

@@ -132,6 +132,7 @@ async fn begin(
         reason: "somebody started it".into(),
         attempt: None,
         depth: 0,
+        funnel_revision: None,
         skipped: None,
     };
     let started = start(tx, inner, &[candidate], now).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rekindle_core::calendar::CalendarSpec;
 use rekindle_core::event::Author;
 use rekindle_core::funnel::{Funnel, OwedBy, TimeBasis};
-use rekindle_core::sequence::SequenceState;
+use rekindle_core::sequence::{Occasion, OnEvent, OnSchedule, Overlap, Sequence, SequenceState};
 use rekindle_engine::error::EngineResult;
 use rekindle_engine::funnels::{FunnelChange, FunnelView};
 use rekindle_engine::workspace::WorkspaceChange;
@@ -13,10 +13,11 @@ use rekindle_engine::{Creation, EngineError, Precondition};
 use rekindle_ports::ledger::{EndReason, RunState};
 use rekindle_ports::resources::WorkspaceBody;
 use rekindle_ports::rows::LivePolicy;
-use rekindle_testkit::build::{EventExt, FunnelExt, event, funnel as funnel_of};
+use rekindle_ports::store::replays::Covers;
+use rekindle_testkit::build::{EventExt, FunnelExt, at, event, funnel as funnel_of};
 use rekindle_testkit::databases;
 
-use crate::house::{House, support, wrong_fields};
+use crate::house::{House, nudge, support, wrong_fields};
 
 /// The same funnel with `replied` in the place of `answered`.
 fn renamed() -> Funnel {
@@ -39,6 +40,38 @@ async fn publish_with(
         map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
     let change = FunnelChange { funnel, etag: None, policy, stage_map, validate_only: false };
     house.engine.update_funnel(house.scope, "support", change).await
+}
+
+async fn fill(house: &House) {
+    while house.engine.fill_step(house.scope).await.expect("the fill goes on") {}
+}
+
+/// Gives `answered` another name, with the journeys that are in it.
+async fn rename(house: &House) {
+    let map = [("answered", "replied")];
+    publish_with(house, renamed(), &map, LivePolicy::Migrate).await.expect("mapped");
+    fill(house).await;
+}
+
+/// `nudge` for something else than a silence.
+fn nudge_on(occasion: Occasion) -> Sequence {
+    let mut sequence = nudge();
+    sequence.trigger.on = occasion;
+    sequence
+}
+
+fn a_cart() -> Occasion {
+    Occasion::Event(OnEvent { when: "event.type == 'cart_filled'".into() })
+}
+
+fn the_hour() -> Occasion {
+    let (cron, zone) = ("0 * * * *".into(), "UTC".into());
+    Occasion::Schedule(OnSchedule { cron, zone, overlap: Overlap::Skip, jitter: 0 })
+}
+
+/// Nothing that Ann did, and nothing that moves her.
+async fn fill_cart(house: &House, seconds: i64) {
+    house.hear(event("cart", "cart_filled", seconds).from_customer("ann").by(Author::System)).await;
 }
 
 #[tokio::test]
@@ -96,10 +129,7 @@ async fn a_run_goes_on_in_the_stage_that_takes_over() {
         house.answer_ann().await;
         house.go(600).await;
         let begun = house.the_run().await.run;
-        publish_with(&house, renamed(), &[("answered", "replied")], LivePolicy::Migrate)
-            .await
-            .expect("mapped");
-        while house.engine.fill_step(house.scope).await.expect("the fill goes on") {}
+        rename(&house).await;
         house.go(660).await;
         // Something that neither answers nor moves: the journey is folded once more.
         house.word("e3", "note", 700).await;
@@ -114,23 +144,66 @@ async fn a_run_goes_on_in_the_stage_that_takes_over() {
 }
 
 #[tokio::test]
+async fn a_run_that_an_event_or_a_time_started_goes_on_there_too() {
+    for occasion in [a_cart(), the_hour()] {
+        for database in databases().await {
+            let house = House::with(&database, nudge_on(occasion.clone())).await;
+            house.answer_ann().await;
+            fill_cart(&house, 10).await;
+            house.go(3_600).await;
+            let begun = house.the_run().await.run;
+            rename(&house).await;
+            house.word("e3", "note", 3_700).await;
+            house.assert_run(RunState::Running).await;
+            house.go(7_200).await;
+            assert_eq!(house.courier.sent().len(), 1, "{occasion:?}, {}", database.name);
+            house.word("e4", "customer_message", 7_300).await;
+            let run = house.engine.run(house.scope, begun.id).await.expect("there").run;
+            assert_eq!(run.end_reason, Some(EndReason::CustomerReturned), "{occasion:?}, {}", database.name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_run_ends_when_its_journey_left_the_stage_that_took_over() {
+    for sequence in [nudge(), nudge_on(a_cart())] {
+        for database in databases().await {
+            let house = House::with(&database, sequence.clone()).await;
+            house.answer_ann().await;
+            house.go(600).await;
+            if sequence != nudge() {
+                fill_cart(&house, 600).await;
+            }
+            rename(&house).await;
+            let mut again = renamed();
+            again.stages.insert(2, funnel_of(&["order_viewed"]).stages.remove(0));
+            again.stages[2].id = "viewed".into();
+            publish_with(&house, again, &[], LivePolicy::Migrate).await.expect("valid");
+            fill(&house).await;
+            house.assert_run(RunState::Running).await;
+            house.hear(event("e3", "order_viewed", 700).from_customer("ann").by(Author::System)).await;
+            let run = house.the_run().await.run;
+            assert_eq!((run.state, run.end_reason), (RunState::Ended, Some(EndReason::StageLeft)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_run_is_replayed_in_the_stage_that_took_over() {
     for database in databases().await {
         let house = House::furnished(&database).await;
         house.answer_ann().await;
         house.go(600).await;
-        let map = [("answered", "replied")];
-        publish_with(&house, renamed(), &map, LivePolicy::Migrate).await.expect("mapped");
-        while house.engine.fill_step(house.scope).await.expect("the fill goes on") {}
-        let mut again = renamed();
-        again.stages.insert(2, funnel_of(&["order_viewed"]).stages.remove(0));
-        again.stages[2].id = "viewed".into();
-        publish_with(&house, again, &[], LivePolicy::Migrate).await.expect("valid");
-        while house.engine.fill_step(house.scope).await.expect("the fill goes on") {}
+        let run = house.the_run().await.run.id;
+        let mut tx = house.store.begin(house.scope).await.expect("it answers");
+        tx.end_runs(&[(run, EndReason::Failed)], at(600)).await.expect("written");
+        tx.commit().await.expect("committed");
+        rename(&house).await;
+        house.clock.set(at(700));
+        let covers = Covers::Run(run);
+        house.engine.create_replay(house.scope, covers, Creation::default()).await.expect("it failed");
+        while house.engine.replay_step(house.scope).await.expect("replays go on") {}
         house.assert_run(RunState::Running).await;
-        house.hear(event("e3", "order_viewed", 700).from_customer("ann").by(Author::System)).await;
-        let run = house.the_run().await.run;
-        assert_eq!((run.state, run.end_reason), (RunState::Ended, Some(EndReason::StageLeft)));
     }
 }
 
