@@ -111,6 +111,20 @@ pub struct RunRow {
     pub ended_at: Option<Timestamp>,
 }
 
+/// Runs of a sequence that go on and stand in the same place, counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunCrowd {
+    /// Revision of the sequence that they walk.
+    pub revision: i32,
+    /// Place of what comes next in its program.
+    pub step: i32,
+    /// What one of them remembers of its way. It stands for all: each of them has come by a step or
+    /// none has, and they wait in the same step, for a delivery or for something else.
+    pub progress: Progress,
+    /// How many they are.
+    pub count: i64,
+}
+
 /// Which run, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunKey {

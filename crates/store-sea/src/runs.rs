@@ -1,11 +1,9 @@
 //! Runs in SQL.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::sequence::Progress;
-use rekindle_ports::ledger::{EndReason, LedgerFilter, RunEvent, RunKey, RunRow, RunState};
+use rekindle_ports::ledger::{EndReason, LedgerFilter, RunCrowd, RunEvent, RunKey, RunRow, RunState};
 use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::store::Runs;
 use rekindle_ports::{StoreError, StoreResult};
@@ -22,6 +20,7 @@ use crate::subjects::{instant, keys};
 
 mod changes;
 mod claims;
+mod crowds;
 mod ends;
 mod log;
 
@@ -121,6 +120,10 @@ impl Runs for SeaTx {
         );
         let row = self.one(&sql, vec![sequence.into()]).await?;
         row.map_or(Ok(0), |row| get(&row, T, "open"))
+    }
+
+    async fn run_crowds(&mut self, sequence: &str) -> StoreResult<Vec<RunCrowd>> {
+        crowds::count(self, sequence).await
     }
 
     async fn end_runs(&mut self, runs: &[(Uuid, EndReason)], now: Timestamp) -> StoreResult<()> {

@@ -12,10 +12,12 @@ use rekindle_core::funnel::OwedBy;
 use rekindle_core::mark::{Mark, MarkFate, MarkKey, MarkKind};
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::arm::Arm;
+use rekindle_core::sequence::progress::Awaits;
 use rekindle_core::sequence::{Progress, Sequence, SequenceState, Trigger};
+use rekindle_core::value::Value;
 use rekindle_ports::ledger::{
     AttemptOutcome, AttemptRow, DeliveryKey, DeliveryRow, DeliveryState, EndReason, LedgerFilter, Message,
-    RunEvent, RunKey, RunRow, RunState,
+    RunCrowd, RunEvent, RunKey, RunRow, RunState,
 };
 use rekindle_ports::resources::{
     DestinationKind, DestinationRow, RunChange, RunPolicy, SecretValue, SequenceRow, SmtpTls,
@@ -102,6 +104,7 @@ on_both! {
     lists_combine_their_filters_and_go_on_where_they_stopped => lists;
     a_run_that_awaits_a_delivery_is_woken_and_its_ledger_keeps_its_order => wakes;
     a_run_that_is_moved_is_nobodys_and_one_that_is_over_stays_so => moves;
+    runs_that_go_on_are_counted_by_where_they_stand => crowds;
     resources_come_back_as_they_were_written => resources;
     workspaces_do_not_see_each_other => strangers;
 }
@@ -416,6 +419,66 @@ async fn moves(store: &SeaStore) {
     let further = RunRow { sequence_revision: 8, ..gone(1) };
     assert!(tx.release_run(claim, &further).await.unwrap());
     assert_eq!(tx.run(id(1)).await.unwrap(), Some(further));
+}
+
+/// Everything that a run may wait for in a step, other than a delivery, since an instant.
+fn waits(step: &str, since: Timestamp) -> [Awaits; 3] {
+    let (until, heard) = (since.plus(9), vec!["e1".to_owned()]);
+    [
+        Awaits::Moment { step: step.into(), since, until },
+        Awaits::Rule { step: step.into(), since, until, heard },
+        Awaits::Leave { step: step.into(), since },
+    ]
+}
+
+async fn crowds(store: &SeaStore) {
+    let begun = progress();
+    let waiting = |awaits: Awaits| Progress { awaits: Some(awaits), ..begun.clone() };
+    let sent = |visit| waiting(Awaits::Delivery { step: "hook".into(), visit });
+    // What no text of a database holds, as an answer of a webhook may.
+    let mut learnt = waiting(waits("rest", NOW)[0].clone());
+    learnt.variables.insert("awaits".into(), Value::Text("nul \0, \\u0000 and \"steps\"".into()));
+    let stands = [
+        // Two that have not begun, of two revisions.
+        (2, 0, Progress::default()),
+        (3, 0, Progress { depth: 1, ..Progress::default() }),
+        // Two whose message is under way, and two behind it.
+        (2, 1, sent(1)),
+        (2, 1, sent(2)),
+        (2, 1, begun.clone()),
+        (2, 1, begun.clone()),
+    ];
+    let resting = waits("rest", NOW).into_iter().chain(waits("rest", NOW.plus(1))).map(waiting);
+    let resting = resting.chain([learnt]).map(|progress| (2, 1, progress));
+    let elsewhere = waits("walk", NOW).into_iter().map(waiting).map(|progress| (2, 1, progress));
+    let all: Vec<(i32, i32, Progress)> = stands.into_iter().chain(resting).chain(elsewhere).collect();
+    let mut runs: Vec<RunRow> = Vec::new();
+    for (number, (sequence_revision, step, progress)) in (1..).zip(all) {
+        runs.push(RunRow { sequence_revision, step, progress, ..run(number) });
+    }
+    runs.push(RunRow { sequence: "other".into(), ..run(90) });
+    runs.push(RunRow { state: RunState::Completed, next_at: None, ..run(91) });
+    let mut tx = begin(store).await;
+    tx.insert_runs(&runs).await.unwrap();
+    let told = |crowd: RunCrowd| {
+        let RunCrowd { revision, step, progress, count } = crowd;
+        let delivery = matches!(progress.awaits, Some(Awaits::Delivery { .. }));
+        let awaited = progress.awaits.as_ref().map(|awaits| awaits.step().to_owned());
+        (revision, step, !progress.steps.is_empty(), delivery, awaited, count)
+    };
+    let mut found: Vec<_> = tx.run_crowds("nudge").await.unwrap().into_iter().map(told).collect();
+    found.sort();
+    let in_step = |step: &str| Some(step.to_owned());
+    let expected = [
+        (2, 0, false, false, None, 1),
+        (2, 1, true, false, None, 2),
+        (2, 1, true, false, in_step("rest"), 7),
+        (2, 1, true, false, in_step("walk"), 3),
+        (2, 1, true, true, in_step("hook"), 2),
+        (3, 0, false, false, None, 1),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(tx.count_runs("nudge").await.unwrap(), 16);
 }
 
 async fn resources(store: &SeaStore) {

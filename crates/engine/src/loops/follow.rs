@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use rekindle_core::Timestamp;
-use rekindle_core::sequence::Program;
 use rekindle_core::sequence::migrate::{Moved, moved};
 use rekindle_core::sequence::progress::Awaits;
+use rekindle_core::sequence::{Program, Progress};
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{EndReason, LedgerFilter, RunEvent, RunRow, RunState};
 use rekindle_ports::resources::RunPolicy;
@@ -36,11 +36,28 @@ pub(crate) enum Fate {
     Ends(EndReason),
 }
 
-/// Takes a run along to where later revisions of its sequence say, one after the other. Nothing is
-/// written.
-///
-/// One that came to a step which a later revision lacks, while that was published, stays in its
-/// own until it comes to a step that both have.
+/// Where runs stand in their sequence.
+#[derive(Debug, Clone)]
+pub(crate) struct Stood {
+    /// Revision that they walk.
+    pub revision: i32,
+    /// Place of what comes next in its program.
+    pub place: usize,
+    /// What they remember of their way.
+    pub progress: Progress,
+}
+
+/// What becomes of runs that stand somewhere.
+pub(crate) enum Led {
+    /// They stay there.
+    Stays,
+    /// They go on elsewhere, in this program.
+    Goes(Arc<Program>),
+    /// They end.
+    Ends(EndReason),
+}
+
+/// Takes a run along to where later revisions of its sequence say. Nothing is written.
 pub(crate) async fn follow(
     tx: &mut dyn Tx,
     programs: &Programs,
@@ -48,44 +65,64 @@ pub(crate) async fn follow(
     run: &mut RunRow,
     now: Timestamp,
 ) -> EngineResult<Fate> {
-    let began = run.sequence_revision;
+    let revision = run.sequence_revision;
     let standing = shelf.standing(tx, run).await?;
-    if standing.is_none_or(|standing| standing.changed_by <= began) {
+    if standing.is_none_or(|standing| standing.changed_by <= revision) {
         return Ok(Fate::Stays);
     }
-    let mut fate = Fate::Stays;
-    let changes = shelf.changes(tx, &run.sequence).await?;
-    for change in &*changes {
-        if change.revision <= began {
-            continue;
+    let place = usize::try_from(run.step).unwrap_or_default();
+    let mut at = Stood { revision, place, progress: run.progress.clone() };
+    Ok(match lead(tx, programs, shelf, &run.sequence, &mut at).await? {
+        Led::Stays => Fate::Stays,
+        Led::Ends(reason) => Fate::Ends(reason),
+        Led::Goes(to) => {
+            if waits_for_time(run) {
+                // Until when is told anew.
+                run.next_at = Some(now);
+            }
+            run.sequence_revision = at.revision;
+            run.step = i32::try_from(at.place).unwrap_or(i32::MAX);
+            run.progress = at.progress;
+            Fate::Goes(line(run, to.step_at(at.place), now))
         }
+    })
+}
+
+/// Takes where runs stand along to where later revisions of their sequence say, one after the other.
+///
+/// Who came to a step which a later revision lacks, while that was published, stays in its own until
+/// it comes to a step that both have.
+pub(crate) async fn lead(
+    tx: &mut dyn Tx,
+    programs: &Programs,
+    shelf: &mut Shelf,
+    sequence: &str,
+    at: &mut Stood,
+) -> EngineResult<Led> {
+    let began = at.revision;
+    let mut led = Led::Stays;
+    let changes = shelf.changes(tx, sequence).await?;
+    for change in changes.iter().filter(|change| change.revision > began) {
         match change.policy {
             RunPolicy::Drain => continue,
-            RunPolicy::Cancel => return Ok(Fate::Ends(EndReason::SequenceChanged)),
+            RunPolicy::Cancel => return Ok(Led::Ends(EndReason::SequenceChanged)),
             RunPolicy::Migrate => {}
         }
-        let from = program(tx, programs, shelf, &run.sequence, run.sequence_revision).await?;
-        let to = program(tx, programs, shelf, &run.sequence, change.revision).await?;
+        let from = program(tx, programs, shelf, sequence, at.revision).await?;
+        let to = program(tx, programs, shelf, sequence, change.revision).await?;
         let (Some(from), Some(to)) = (from, to) else {
             continue;
         };
-        let place = usize::try_from(run.step).unwrap_or_default();
-        match moved(place, &run.progress, &from, &to, &change.step_map) {
+        match moved(at.place, &at.progress, &from, &to, &change.step_map) {
             Moved::Goes { place, progress } => {
-                if waits_for_time(run) {
-                    // Until when is told anew.
-                    run.next_at = Some(now);
-                }
-                run.sequence_revision = change.revision;
-                run.step = i32::try_from(place).unwrap_or(i32::MAX);
-                run.progress = progress;
-                fate = Fate::Goes(line(run, to.step_at(place), now));
+                *at = Stood { revision: change.revision, place, progress };
+                led = Led::Goes(to);
             }
-            Moved::Ends => return Ok(Fate::Ends(EndReason::StepRemoved)),
+            Moved::Ends => return Ok(Led::Ends(EndReason::StepRemoved)),
             Moved::Nowhere => {}
         }
     }
-    Ok(fate)
+    Ok(led)
 }
 
 /// Takes a page of the runs of a sequence along; where the next page begins.

@@ -1,6 +1,5 @@
 //! Publishing a revision: checked whole, counted first, and then said to the runs under way.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use rekindle_core::sequence::migrate::{Stand, Way};
 use rekindle_core::sequence::{Program, Sequence, SequenceState};
 use rekindle_core::violation::{Violation, quoted};
 use rekindle_ports::Tx;
-use rekindle_ports::ledger::{LedgerFilter, RunState};
+use rekindle_ports::ledger::RunCrowd;
 use rekindle_ports::resources::{RunChange, RunPolicy, SequenceRow};
 use rekindle_ports::store::Queue;
 
@@ -18,12 +17,9 @@ use super::programs::Programs;
 use super::{SequenceChange, check_etag, definition, existing, revised, wrong_state};
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, EngineResult, Precondition};
-use crate::loops::follow::{Fate, follow, follow_batch};
+use crate::loops::follow::{Led, Stood, follow_batch, lead};
 use crate::loops::scheduler;
 use crate::loops::shelf::Shelf;
-
-/// Runs read at once to be counted.
-const PAGE: u32 = 1_000;
 
 /// A sequence in a new revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +103,7 @@ async fn publish(
         return Err(wrong_state(&row, "an archived sequence cannot be changed"));
     }
     let crowd = match change.run_policy {
-        RunPolicy::Migrate => Some(Crowd::of(tx, &inner.programs, id, now).await?),
+        RunPolicy::Migrate => Some(Crowd::of(tx, &inner.programs, &row).await?),
         RunPolicy::Drain | RunPolicy::Cancel => None,
     };
     let violations = map_violations(&row.body, &change, crowd.as_ref());
@@ -150,44 +146,30 @@ struct Crowd {
 }
 
 impl Crowd {
-    async fn of(tx: &mut dyn Tx, programs: &Programs, id: &str, now: Timestamp) -> EngineResult<Self> {
-        let (mut crowd, mut shelf) = (Self::default(), Shelf::default());
-        let mut known: BTreeMap<i32, Option<Arc<Program>>> = BTreeMap::new();
-        let mut filter = LedgerFilter {
-            sequence: Some(id.to_owned()),
-            run_states: vec![RunState::Running],
-            ..LedgerFilter::default()
-        };
-        loop {
-            let page = tx.runs(&filter, PAGE).await?;
-            let last = page.last().filter(|_| page.len() == PAGE as usize);
-            let last = last.map(|run| (run.created_at, run.id.to_string()));
-            for mut run in page {
-                // Of those that an earlier revision did not reach, where they will have gone.
-                if let Fate::Ends(_) = follow(tx, programs, &mut shelf, &mut run, now).await? {
-                    crowd.ending += 1;
-                    continue;
-                }
-                let revision = run.sequence_revision;
-                if let Entry::Vacant(unknown) = known.entry(revision) {
-                    let body = shelf.body(tx, &run).await?;
-                    crowd.steps.extend(body.as_deref().map(step_ids).unwrap_or_default());
-                    unknown.insert(body.and_then(|body| programs.of(&body)));
-                }
-                let place = usize::try_from(run.step).unwrap_or_default();
-                match known.get(&revision).and_then(Option::as_deref) {
-                    Some(program) => {
-                        let stand = Stand::of(place, &run.progress, program);
-                        *crowd.standing.entry(stand).or_default() += 1;
-                    }
-                    None => crowd.lost += 1,
-                }
+    /// The runs of a sequence, in one statement; the caller holds the lock of its row.
+    async fn of(tx: &mut dyn Tx, programs: &Programs, row: &SequenceRow) -> EngineResult<Self> {
+        let (mut all, mut shelf) = (Self::default(), Shelf::default());
+        for RunCrowd { revision, step, progress, count } in tx.run_crowds(&row.id).await? {
+            let place = usize::try_from(step).unwrap_or_default();
+            let mut at = Stood { revision, place, progress };
+            // Of those that an earlier revision did not reach, where they will have gone.
+            if revision < row.changed_by
+                && let Led::Ends(_) = lead(tx, programs, &mut shelf, &row.id, &mut at).await?
+            {
+                all.ending += count;
+                continue;
             }
-            if last.is_none() {
-                return Ok(crowd);
+            let body = shelf.revision(tx, &row.id, at.revision).await?;
+            all.steps.extend(body.as_deref().map(step_ids).unwrap_or_default());
+            match body.and_then(|body| programs.of(&body)) {
+                Some(program) => {
+                    let stand = Stand::of(at.place, &at.progress, &program);
+                    *all.standing.entry(stand).or_default() += count;
+                }
+                None => all.lost += count,
             }
-            filter.before = last;
         }
+        Ok(all)
     }
 
     /// What becomes of them; refused where a step is gone in which some stand.

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::error::StoreResult;
 use crate::ledger::{
-    AttemptRow, Contact, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
+    AttemptRow, Contact, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunCrowd, RunEvent, RunKey,
+    RunRow,
 };
 use crate::rows::{Claimed, JourneyRow, Lease, NameKind};
 
@@ -58,6 +59,10 @@ pub trait Runs {
 
     /// Number of runs of a sequence that go on.
     async fn count_runs(&mut self, sequence: &str) -> StoreResult<i64>;
+
+    /// Runs of a sequence that go on, counted by where they stand: one answer for each place in which
+    /// there are any, in no order.
+    async fn run_crowds(&mut self, sequence: &str) -> StoreResult<Vec<RunCrowd>>;
 
     /// Ends runs: whoever holds them writes nothing more. Their scheduled deliveries are
     /// cancelled, those being sent are noted as overtaken.

@@ -14,7 +14,8 @@ use rekindle_ports::browse::{ConversationQuery, CustomerQuery, Scanned, SilenceR
 use rekindle_ports::erasure::{Erased, Erasure};
 use rekindle_ports::facts::{AttemptFact, FactQuery, RunFact, SilenceFact, StandingFact, TouchFact};
 use rekindle_ports::ledger::{
-    AttemptRow, Contact, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunEvent, RunKey, RunRow,
+    AttemptRow, Contact, DeliveryKey, DeliveryRow, EndReason, LedgerFilter, RunCrowd, RunEvent, RunKey,
+    RunRow,
 };
 use rekindle_ports::resources::{
     DestinationRow, RequestKind, RequestRow, RunChange, SequenceRow, SuppressionKind, SuppressionRow,
@@ -137,6 +138,7 @@ delegate!(Runs {
     fn open_runs_of_customers(customers: &[Uuid]) -> StoreResult<Vec<RunRow>>;
     fn last_runs(sequence: &str, kind: NameKind, subjects: &[Uuid]) -> StoreResult<HashMap<Uuid, Timestamp>>;
     fn count_runs(sequence: &str) -> StoreResult<i64>;
+    fn run_crowds(sequence: &str) -> StoreResult<Vec<RunCrowd>>;
     fn move_runs(runs: &[RunRow]) -> StoreResult<()>;
     fn tell_runs(runs: &[(Uuid, Progress)], now: Timestamp) -> StoreResult<()>;
     fn log_run(events: &[RunEvent]) -> StoreResult<()>;
