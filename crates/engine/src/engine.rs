@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -161,15 +162,7 @@ impl Engine {
     {
         let inner = Arc::clone(&self.inner);
         let left = budget::left();
-        self.detached(async move {
-            let now = inner.clock.now().await;
-            let mut tx = inner.store.read(scope).await?;
-            if let Some(left) = left {
-                tx.limit(left).await?;
-            }
-            work(&mut *tx, now).await
-        })
-        .await
+        self.detached(async move { inner.read(scope, left, &work).await }).await
     }
 
     /// Runs work to its end even when the caller goes away.
@@ -186,6 +179,20 @@ impl Engine {
 }
 
 impl Inner {
+    /// [`Engine::read`] for callers that already run in a task of the tracker; each statement takes
+    /// as long as `limit` says and no longer.
+    pub async fn read<T, F>(&self, scope: Scope, limit: Option<Duration>, work: &F) -> EngineResult<T>
+    where
+        F: for<'a> Fn(&'a mut dyn Tx, Timestamp) -> BoxFuture<'a, EngineResult<T>> + Send + Sync,
+    {
+        let now = self.clock.now().await;
+        let mut tx = self.store.read(scope).await?;
+        if let Some(limit) = limit {
+            tx.limit(limit).await?;
+        }
+        work(&mut *tx, now).await
+    }
+
     /// [`Engine::write`] for callers that already run in a task of the tracker.
     pub async fn write<T, F>(&self, scope: Scope, work: &F) -> EngineResult<T>
     where

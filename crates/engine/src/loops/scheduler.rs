@@ -2,6 +2,10 @@
 //!
 //! A time is worked through page by page, each a transaction that keeps how far it has come: whoever
 //! goes on after a crash goes on there, and a subject has one run for each time (the run's origin).
+//!
+//! A page waits for nobody's locks: it would keep everybody waiting for those that it has. Subjects
+//! that somebody else has locked have their turn after it, each alone, and the page is turned when
+//! all have had theirs.
 
 use std::sync::Arc;
 
@@ -15,19 +19,20 @@ use rekindle_core::sequence::walk::{Draw, Zone};
 use rekindle_core::sequence::{Cause, Occasion, OnSchedule, Origin, Overlap, SequenceState};
 use rekindle_core::time::MINUTE;
 use rekindle_ports::Tx;
-use rekindle_ports::ledger::EndReason;
+use rekindle_ports::ledger::{EndReason, RunRow};
 use rekindle_ports::resources::SequenceRow;
 use rekindle_ports::store::Queue;
 use rekindle_ports::store::schedules::ScheduleRow;
 use uuid::Uuid;
 
-use super::locks::{Locked, lock_subjects};
+use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::poison::{causes, is_its_fault};
+use super::together::{Worked, one_by_one};
 use super::{BATCH, Loops};
 use crate::engine::Inner;
 use crate::enroll::stages::in_stages;
 use crate::enroll::{Candidate, enroll};
-use crate::error::EngineResult;
+use crate::error::{EngineError, EngineResult};
 
 /// How long a schedule is let alone that could not be worked on.
 const PUT_OFF: i64 = MINUTE;
@@ -37,18 +42,14 @@ impl Loops {
     pub(super) async fn come_round(&self, bucket: i16, now: Timestamp) -> EngineResult<usize> {
         let due = self
             .inner
-            .write(Self::bucket_scope(bucket), &|tx, _| {
+            .read(Self::bucket_scope(bucket), None, &|tx, _| {
                 Box::pin(async move { Ok(tx.due_schedules(bucket, now, BATCH).await?) })
             })
             .await?;
         let mut count = 0;
         for (scope, sequence) in self.while_open(due) {
-            match self.work_page(scope, &sequence, Page::Whole).await {
+            match self.work_page(scope, &sequence).await {
                 Ok(worked) => count += usize::from(worked),
-                Err(error) if is_its_fault(&error) => {
-                    self.work_one_by_one(scope, &sequence).await?;
-                    count += 1;
-                }
                 Err(error) => {
                     tracing::warn!(sequence, error = causes(&error), "a schedule could not be worked on");
                     self.put_off(scope, sequence).await?;
@@ -59,30 +60,58 @@ impl Loops {
         Ok(count)
     }
 
-    async fn work_page(&self, scope: Scope, sequence: &str, how: Page) -> EngineResult<bool> {
-        let inner = &self.inner;
-        inner.write(scope, &|tx, now| page(tx, Arc::clone(inner), sequence.to_owned(), how, now)).await
+    /// Works the page of a schedule at which its time stands; whether it was there to be worked on.
+    async fn work_page(&self, scope: Scope, sequence: &str) -> EngineResult<bool> {
+        let page = match self.open_page(scope, sequence, How::Together).await {
+            // One of them is to blame, and is to cost only itself.
+            Err(error) if is_its_fault(&error) => self.open_page(scope, sequence, How::Alone).await,
+            page => page,
+        };
+        let Some(page) = page? else {
+            return Ok(false);
+        };
+        if page.left.is_empty() {
+            return Ok(true);
+        }
+        let work = |subjects| -> BoxFuture<'_, _> {
+            Box::pin(self.take_in_alone(scope, &page.time, subjects))
+        };
+        let pass_over = |subject: &Uuid, error: &EngineError| {
+            tracing::error!(sequence, %subject, error = causes(error), "a subject of a schedule is passed over");
+        };
+        let was_there = one_by_one(page.left.clone(), work, pass_over).await?;
+        if was_there.contains(&false) {
+            return Ok(false);
+        }
+        self.turn_page(scope, &page).await
     }
 
-    /// Works on the subjects of a page one after the other, and passes over the one that fails.
-    async fn work_one_by_one(&self, scope: Scope, sequence: &str) -> EngineResult<()> {
-        for _ in 0..BATCH {
-            let worked = match self.work_page(scope, sequence, Page::One).await {
-                Err(error) if is_its_fault(&error) => {
-                    tracing::error!(
-                        sequence,
-                        error = causes(&error),
-                        "a subject of a schedule is passed over"
-                    );
-                    self.work_page(scope, sequence, Page::Passed).await?
-                }
-                worked => worked?,
-            };
-            if !worked {
-                break;
-            }
-        }
-        Ok(())
+    async fn open_page(&self, scope: Scope, sequence: &str, how: How) -> EngineResult<Option<Page>> {
+        let inner = &self.inner;
+        inner.write(scope, &|tx, now| open(tx, Arc::clone(inner), sequence.to_owned(), how, now)).await
+    }
+
+    async fn take_in_alone(&self, scope: Scope, time: &Time, subjects: Vec<Uuid>) -> EngineResult<TakenIn> {
+        let inner = &self.inner;
+        inner
+            .write(scope, &|tx, now| alone(tx, Arc::clone(inner), time.clone(), subjects.clone(), now))
+            .await
+    }
+
+    /// Turns a page all of whose subjects have had their turn; whether it was there to be turned.
+    async fn turn_page(&self, scope: Scope, page: &Page) -> EngineResult<bool> {
+        self.inner
+            .write(scope, &|tx, _| {
+                let page = page.clone();
+                Box::pin(async move {
+                    let is_there = page.time.is_there(tx).await?;
+                    if is_there {
+                        page.turn(tx).await?;
+                    }
+                    Ok(is_there)
+                })
+            })
+            .await
     }
 
     async fn put_off(&self, scope: Scope, sequence: String) -> EngineResult<()> {
@@ -151,139 +180,218 @@ impl Clock {
     }
 }
 
-/// How many subjects are taken in at once.
+/// How the subjects of a page are taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Page {
-    /// As many as a transaction holds.
-    Whole,
-    /// The next one.
-    One,
-    /// None: the next one is passed over.
-    Passed,
+enum How {
+    /// All that nobody else has locked in the transaction that opens it.
+    Together,
+    /// Each in one of its own.
+    Alone,
 }
 
-/// Works a page of a schedule's time, or plans the next; whether it was there to be worked on.
-fn page(
+/// A time of a schedule that has come.
+#[derive(Debug, Clone)]
+struct Time {
+    /// The time.
+    at: Timestamp,
+    /// The schedule as it was seen: whoever finds another leaves it to others.
+    seen: ScheduleRow,
+}
+
+/// A page of a schedule's time.
+#[derive(Debug, Clone)]
+struct Page {
+    time: Time,
+    /// Subjects that are still to be taken in; of a page that was turned there are none.
+    left: Vec<Uuid>,
+    /// The schedule once the page is turned; `None` where no time comes any more.
+    next: Option<ScheduleRow>,
+}
+
+impl Time {
+    /// Locks the schedule; whether it is as it was seen.
+    async fn is_there(&self, tx: &mut dyn Tx) -> EngineResult<bool> {
+        Ok(tx.lock_schedule(&self.seen.sequence).await?.as_ref() == Some(&self.seen))
+    }
+}
+
+impl Page {
+    /// Goes on to the next page, or plans the next time. The caller holds the lock of the schedule.
+    async fn turn(&self, tx: &mut dyn Tx) -> EngineResult<()> {
+        match &self.next {
+            Some(next) => Ok(tx.save_schedule(next).await?),
+            None => Ok(tx.delete_schedule(&self.time.seen.sequence).await?),
+        }
+    }
+}
+
+/// Opens the page at which a schedule's time stands, and turns it where nobody is left; or plans the
+/// next time. `None` where nothing is there to be worked on.
+fn open(
     tx: &mut dyn Tx,
     inner: Arc<Inner>,
     sequence: String,
-    how: Page,
+    how: How,
     now: Timestamp,
-) -> BoxFuture<'_, EngineResult<bool>> {
+) -> BoxFuture<'_, EngineResult<Option<Page>>> {
     Box::pin(async move {
         let Some(row) = tx.lock_schedule(&sequence).await?.filter(|row| row.look_at <= now) else {
-            return Ok(false);
+            return Ok(None);
         };
-        let Some(found) = tx.peek_sequence(&sequence).await? else {
+        let found = tx.peek_sequence(&sequence).await?;
+        let Some(found) = found.filter(|found| found.state == SequenceState::Active) else {
             tx.delete_schedule(&sequence).await?;
-            return Ok(true);
+            return Ok(None);
         };
-        let Some(clock) = Clock::of(tx, &found).await?.filter(|_| found.state == SequenceState::Active)
-        else {
+        let Some(clock) = Clock::of(tx, &found).await? else {
             tx.delete_schedule(&sequence).await?;
-            return Ok(true);
+            return Ok(None);
         };
         // Another zone of the workspace, or another rule of the zone, puts it elsewhere.
         let planned = clock.next_after(row.fires_at.plus(-1)).unwrap_or(row.fires_at);
         if row.cursor.is_none() && planned > now {
             let row = ScheduleRow { fires_at: planned, look_at: planned, ..row };
             tx.save_schedule(&row).await?;
-            return Ok(false);
+            return Ok(None);
         }
         let at = clock.newest(&ScheduleRow { fires_at: planned, ..row.clone() }, now);
         let is_missed = now.since(at) > found.body.max_delay;
-        let most = if how == Page::Whole { BATCH } else { 1 };
-        let page = if is_missed {
+        let subjects = if is_missed {
             Vec::new()
         } else {
-            tx.live_subjects(&found.body.trigger.funnel, row.cursor, most).await?
+            tx.live_subjects(&found.body.trigger.funnel, row.cursor, BATCH).await?
         };
-        if how != Page::Passed {
-            take_in(tx, &inner, &found, &clock.on, at, &page, now).await?;
-        }
-        let next = match page.last() {
-            Some(last) if page.len() == most as usize => {
-                Some(ScheduleRow { fires_at: at, cursor: Some(*last), ..row })
+        let next = match subjects.last() {
+            Some(last) if subjects.len() == BATCH as usize => {
+                Some(ScheduleRow { fires_at: at, cursor: Some(*last), ..row.clone() })
             }
             _ => clock.next_after(at).map(|next| ScheduleRow {
                 fires_at: next,
                 look_at: next,
                 cursor: None,
-                ..row
+                ..row.clone()
             }),
         };
-        match next {
-            Some(next) => tx.save_schedule(&next).await?,
-            None => tx.delete_schedule(&sequence).await?,
-        }
-        Ok(true)
-    })
-}
-
-/// Takes subjects into a sequence at one of its times.
-async fn take_in(
-    tx: &mut dyn Tx,
-    inner: &Inner,
-    sequence: &SequenceRow,
-    on: &OnSchedule,
-    at: Timestamp,
-    subjects: &[Uuid],
-    now: Timestamp,
-) -> EngineResult<()> {
-    if subjects.is_empty() {
-        return Ok(());
-    }
-    let locked = lock_subjects(tx, subjects.iter().copied()).await?;
-    let mut under_way = Vec::new();
-    if on.overlap == Overlap::Skip {
-        let of_schedule = |run: &rekindle_ports::ledger::RunRow| {
-            run.sequence == sequence.id && run.trigger.cause == Cause::Schedule
+        let left = match how {
+            How::Alone => subjects,
+            How::Together => {
+                let locked = lock_free_subjects(tx, subjects.iter().copied()).await?;
+                let (free, busy): (Vec<Uuid>, Vec<Uuid>) =
+                    subjects.into_iter().partition(|subject| locked.holds(*subject));
+                let round = Round { sequence: &found, on: &clock.on, at };
+                round.take_in(tx, &inner, &locked, &free, now).await?;
+                busy
+            }
         };
-        let open = tx.open_runs(subjects).await?.into_iter().filter(of_schedule);
-        under_way = open.map(|run| run.trigger.subject).collect();
-    }
-    let candidates = subjects.iter().filter_map(|subject| {
-        let candidate = candidate(inner, &locked, sequence, on, (*subject, at), now)?;
-        let overlaps = under_way.contains(subject).then_some(EndReason::Overlap);
-        Some(Candidate { skipped: overlaps, ..candidate })
-    });
-    let candidates = in_stages(tx, inner, candidates.collect()).await?;
-    enroll(tx, inner, &locked, candidates, now).await
+        let page = Page { time: Time { at, seen: row }, left, next };
+        if page.left.is_empty() {
+            page.turn(tx).await?;
+        }
+        Ok(Some(page))
+    })
 }
 
-fn candidate<'a>(
-    inner: &Inner,
-    locked: &Locked,
-    sequence: &'a SequenceRow,
-    on: &OnSchedule,
-    (subject, at): (Uuid, Timestamp),
+/// What became of a subject alone: whether the time was still there.
+type TakenIn = Worked<Uuid, bool>;
+
+/// Takes subjects in at a time, and waits for whoever has them locked.
+fn alone(
+    tx: &mut dyn Tx,
+    inner: Arc<Inner>,
+    time: Time,
+    subjects: Vec<Uuid>,
     now: Timestamp,
-) -> Option<Candidate<'a>> {
-    let (conversation, customer) = locked.whose(subject)?;
-    let trigger = &sequence.body.trigger;
-    let anchor = format!("schedule:{}", at.to_rfc3339());
-    let chance = Chance { key: &inner.experiment_key, experiment: &sequence.id, subject };
-    let share = i64::from(chance.of("jitter"));
-    let later = on.jitter / i64::from(PARTS) * share;
-    Some(Candidate {
-        sequence,
-        origin: Origin {
-            funnel: trigger.funnel.clone(),
-            subject,
-            stage: trigger.stage.clone(),
-            cause: Cause::Schedule,
-            anchor,
-        },
-        conversation,
-        customer,
-        since: at,
-        due_at: at,
-        owed_by: OwedBy::Anyone,
-        begins_at: at.plus(later).max(now),
-        reason: format!("the schedule {:?} came round at {}", on.cron, at.to_rfc3339()),
-        attempt: None,
-        depth: 0,
-        funnel_revision: None,
-        skipped: None,
+) -> BoxFuture<'_, EngineResult<TakenIn>> {
+    Box::pin(async move {
+        let is_there = time.is_there(tx).await?;
+        let found = if is_there { tx.peek_sequence(&time.seen.sequence).await? } else { None };
+        let round = found.as_ref().and_then(|found| Round::of(found, time.at));
+        if let Some(round) = &round {
+            let locked = lock_subjects(tx, subjects.iter().copied()).await?;
+            round.take_in(tx, &inner, &locked, &subjects, now).await?;
+        }
+        Ok(Worked { done: vec![round.is_some()], busy: Vec::new() })
     })
+}
+
+/// A sequence at one of its times.
+struct Round<'a> {
+    sequence: &'a SequenceRow,
+    on: &'a OnSchedule,
+    at: Timestamp,
+}
+
+impl<'a> Round<'a> {
+    /// The same of a sequence that has a schedule.
+    fn of(sequence: &'a SequenceRow, at: Timestamp) -> Option<Self> {
+        match &sequence.body.trigger.on {
+            Occasion::Schedule(on) => Some(Self { sequence, on, at }),
+            Occasion::Event(_) | Occasion::Hand | Occasion::Silence(_) => None,
+        }
+    }
+
+    /// Takes subjects in. The caller holds their locks.
+    async fn take_in(
+        &self,
+        tx: &mut dyn Tx,
+        inner: &Inner,
+        locked: &Locked,
+        subjects: &[Uuid],
+        now: Timestamp,
+    ) -> EngineResult<()> {
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let mut under_way = Vec::new();
+        if self.on.overlap == Overlap::Skip {
+            let of_schedule =
+                |run: &RunRow| run.sequence == self.sequence.id && run.trigger.cause == Cause::Schedule;
+            let open = tx.open_runs(subjects).await?.into_iter().filter(of_schedule);
+            under_way = open.map(|run| run.trigger.subject).collect();
+        }
+        let candidates = subjects.iter().filter_map(|subject| {
+            let candidate = self.candidate(inner, locked, *subject, now)?;
+            let overlaps = under_way.contains(subject).then_some(EndReason::Overlap);
+            Some(Candidate { skipped: overlaps, ..candidate })
+        });
+        let candidates = in_stages(tx, inner, candidates.collect()).await?;
+        enroll(tx, inner, locked, candidates, now).await
+    }
+
+    fn candidate(
+        &self,
+        inner: &Inner,
+        locked: &Locked,
+        subject: Uuid,
+        now: Timestamp,
+    ) -> Option<Candidate<'a>> {
+        let (conversation, customer) = locked.whose(subject)?;
+        let Self { sequence, on, at } = *self;
+        let trigger = &sequence.body.trigger;
+        let anchor = format!("schedule:{}", at.to_rfc3339());
+        let chance = Chance { key: &inner.experiment_key, experiment: &sequence.id, subject };
+        let share = i64::from(chance.of("jitter"));
+        let later = on.jitter / i64::from(PARTS) * share;
+        Some(Candidate {
+            sequence,
+            origin: Origin {
+                funnel: trigger.funnel.clone(),
+                subject,
+                stage: trigger.stage.clone(),
+                cause: Cause::Schedule,
+                anchor,
+            },
+            conversation,
+            customer,
+            since: at,
+            due_at: at,
+            owed_by: OwedBy::Anyone,
+            begins_at: at.plus(later).max(now),
+            reason: format!("the schedule {:?} came round at {}", on.cron, at.to_rfc3339()),
+            attempt: None,
+            depth: 0,
+            funnel_revision: None,
+            skipped: None,
+        })
+    }
 }

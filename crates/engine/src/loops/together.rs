@@ -45,7 +45,9 @@ pub(super) async fn together<'a, C: Clone, T>(
     Ok(Worked { busy: rest, ..worked })
 }
 
-async fn one_by_one<'a, C: Clone, T>(
+/// Works on each claim in a transaction of its own, one after the other. One that fails for a reason
+/// of its own is complained of, and costs only itself.
+pub(super) async fn one_by_one<'a, C: Clone, T>(
     claims: Vec<C>,
     work: impl Fn(Vec<C>) -> BoxFuture<'a, EngineResult<Worked<C, T>>>,
     complain: impl Fn(&C, &EngineError),

@@ -11,6 +11,7 @@ use rekindle_testkit::database::postgres;
 use tokio::time::timeout;
 
 use crate::house::House;
+use crate::schedules::{hourly, mail};
 
 /// Locks Ann, as whoever takes in her events does, until it is dropped.
 async fn lock_ann(house: &House) -> Box<dyn Tx> {
@@ -70,4 +71,23 @@ async fn a_locked_subject_keeps_no_other_from_being_written_to() {
     database.execute("UPDATE runs SET lease_until = 0 WHERE lease_until IS NOT NULL").await;
     house.go(4_200).await;
     assert_eq!(house.courier.sent().len(), 2, "and then Ann");
+}
+
+#[tokio::test]
+async fn a_locked_subject_keeps_no_other_from_the_time_of_its_schedule_and_has_its_turn() {
+    let Some(database) = postgres().await else {
+        return;
+    };
+    let house = House::with(&database, hourly(mail())).await;
+    house.answer_two().await;
+    house.clock.set(at(3_600));
+    let ann = lock_ann(&house).await;
+    meanwhile(&house, async |runs| runs.iter().any(|run| is_of(run, "c2"))).await;
+    assert!(!house.runs().await.iter().any(|run| is_of(run, "c1")), "she is locked");
+    drop(ann);
+    // Whoever goes on begins with the same page, and takes nobody in twice.
+    meanwhile(&house, async |runs| runs.iter().any(|run| is_of(run, "c1"))).await;
+    let runs = house.runs().await;
+    let of = |conversation: &str| runs.iter().filter(|run| is_of(run, conversation)).count();
+    assert_eq!((runs.len(), of("c1"), of("c2")), (2, 1, 1), "{runs:#?}");
 }

@@ -92,13 +92,18 @@ impl House {
     /// Two quiet conversations in a furnished house: `c1` of Ann, and `c2` of Bob.
     pub async fn with_two_quiet(database: &TestDatabase) -> Self {
         let house = Self::furnished(database).await;
-        let bob = event("bob-1", "customer_updated", 0).only("bob");
-        house.hear(bob.with("email", "bob@example.invalid").with("name", "Bob")).await;
-        house.answer_ann().await;
-        for (id, kind) in [("b1", "customer_message"), ("b2", "agent_message")] {
-            house.hear(event(id, kind, 0).of("c2").from_customer("bob")).await;
-        }
+        house.answer_two().await;
         house
+    }
+
+    /// Ann in `c1` and Bob in `c2` are answered at 0.
+    pub async fn answer_two(&self) {
+        let bob = event("bob-1", "customer_updated", 0).only("bob");
+        self.hear(bob.with("email", "bob@example.invalid").with("name", "Bob")).await;
+        self.answer_ann().await;
+        for (id, kind) in [("b1", "customer_message"), ("b2", "agent_message")] {
+            self.hear(event(id, kind, 0).of("c2").from_customer("bob")).await;
+        }
     }
 
     /// Everything but a sequence.

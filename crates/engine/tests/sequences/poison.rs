@@ -6,6 +6,7 @@ use rekindle_testkit::build::at;
 use rekindle_testkit::{TestDatabase, databases};
 
 use crate::house::House;
+use crate::schedules::{hourly, mail};
 
 /// Makes a row of the conversation `c1` say what nothing can read.
 async fn break_row(database: &TestDatabase, table: &str, key: &str) {
@@ -109,5 +110,19 @@ async fn a_run_that_cannot_go_on_costs_only_itself_and_ends_with_the_reason() {
         let last = lines.last().expect("a line");
         assert_eq!(last.kind, "ended");
         assert!(last.detail.contains("conversations"), "it says what is wrong: {}", last.detail);
+    }
+}
+
+#[tokio::test]
+async fn a_subject_that_no_schedule_can_take_in_costs_only_itself() {
+    for database in databases().await {
+        let house = House::with(&database, hourly(mail())).await;
+        house.answer_two().await;
+        break_row(&database, "journeys", "subject").await;
+        house.go(3_600).await;
+        let run = house.the_run().await;
+        assert_eq!(run.conversation.as_deref(), Some("c2"), "{}: the other was taken in", database.name);
+        house.go(7_200).await;
+        assert_eq!(house.runs().await.len(), 2, "{}: and is when the next time comes", database.name);
     }
 }

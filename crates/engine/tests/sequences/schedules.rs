@@ -12,7 +12,7 @@ use rekindle_testkit::databases;
 use crate::house::{House, change, email, step, wrong_fields};
 
 /// Every hour on the hour, a mail to those who were answered.
-fn hourly(steps: Vec<rekindle_core::sequence::Step>) -> Sequence {
+pub fn hourly(steps: Vec<rekindle_core::sequence::Step>) -> Sequence {
     let on = OnSchedule { cron: "0 * * * *".into(), zone: "UTC".into(), overlap: Overlap::Skip, jitter: 0 };
     let trigger = Trigger {
         funnel: "support".into(),
@@ -31,7 +31,7 @@ fn with(change: impl FnOnce(&mut OnSchedule), steps: Vec<rekindle_core::sequence
     sequence
 }
 
-fn mail() -> Vec<rekindle_core::sequence::Step> {
+pub fn mail() -> Vec<rekindle_core::sequence::Step> {
     vec![step("ask", Action::SendEmail(email()))]
 }
 
