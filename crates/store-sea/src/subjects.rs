@@ -201,6 +201,14 @@ impl Subjects for SeaTx {
         self.events_naming(wanted, &of_attributes).await
     }
 
+    async fn conversations_owned(&mut self, customers: &[Uuid]) -> StoreResult<Vec<Uuid>> {
+        let Source { select, values } = self.source(&[("owner", Kind::Uuid)], &keys(customers), 1);
+        let owned =
+            Probe { columns: "key", table: "conversations", by: &["owner"], and: "AND erased_at IS NULL" };
+        let rows = self.all(&self.probe(&owned, &select), values).await?;
+        rows.iter().map(|row| get(row, "conversations", "key")).collect()
+    }
+
     async fn conversations_of(
         &mut self,
         customer: Uuid,

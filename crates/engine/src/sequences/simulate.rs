@@ -17,7 +17,7 @@ use rekindle_ports::Tx;
 use rekindle_ports::rows::FillState;
 
 use self::known::{Known, Wanted};
-use self::silences::Watched;
+use self::silences::{Pages, Watched};
 use super::{PreviewedMessage, definition, drafted, existing};
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, EngineResult, Invalid};
@@ -144,7 +144,6 @@ async fn answer(
         period: question.period,
         as_of: now,
     };
-    let found = silences::find(tx, &watched, due).await?;
     let workspace = tx.workspace().await?;
     // It was checked above, so that it can be read.
     let entry = Some(sequence.body.entry.as_str()).filter(|rule| !rule.is_empty());
@@ -168,13 +167,7 @@ async fn answer(
         as_of: now,
     };
     let mut simulator = Simulator::new(rules, question.samples);
-    for page in found.chunks(PAGE) {
-        budget::check(due)?;
-        let known = Known::of(tx, page, &wanted).await?;
-        for it in page {
-            simulator.take(&known.candidate(it, &wanted));
-        }
-    }
+    run_through(tx, &mut simulator, &watched, &wanted, due).await?;
     let (simulation, newest) = simulator.finish();
     Ok(SimulationAnswer {
         as_of: now,
@@ -183,6 +176,36 @@ async fn answer(
         simulation,
         messages: samples::write(tx, &*inner.deliver, &sequence, &newest, now).await?,
     })
+}
+
+/// Takes all silences in, as many at once as memory is to hold.
+async fn run_through(
+    tx: &mut dyn Tx,
+    simulator: &mut Simulator<'_>,
+    watched: &Watched<'_>,
+    wanted: &Wanted<'_>,
+    due: Option<Instant>,
+) -> EngineResult<()> {
+    let (mut pages, mut found) = (Pages::of(watched), Vec::new());
+    loop {
+        budget::check(due)?;
+        let page = pages.turn(tx, due).await?;
+        let is_over = page.is_none();
+        found.extend(page.unwrap_or_default());
+        if is_over || found.len() >= PAGE {
+            for some in found.chunks(PAGE) {
+                budget::check(due)?;
+                let known = Known::of(tx, some, wanted).await?;
+                for it in some {
+                    simulator.take(&known.candidate(it, wanted));
+                }
+            }
+            found.clear();
+        }
+        if is_over {
+            return Ok(());
+        }
+    }
 }
 
 fn asks_for_attempts(sequence: &Sequence) -> bool {

@@ -5,10 +5,12 @@ use rekindle_core::funnel::OwedBy;
 use rekindle_core::ingest::NewEvent;
 use rekindle_core::mark::MarkKind;
 use rekindle_core::metrics::Period;
+use rekindle_core::sequence::contact::{ContactLimit, LimitPeriod};
 use rekindle_core::sequence::simulate::Simulation;
 use rekindle_core::sequence::{Action, SendEmail, Sequence, Wait};
-use rekindle_core::time::MINUTE;
+use rekindle_core::time::{DAY, MINUTE};
 use rekindle_engine::sequences::{Simulated, SimulationAnswer, SimulationQuestion};
+use rekindle_engine::workspace::WorkspaceChange;
 use rekindle_engine::{Creation, EngineError};
 use rekindle_ports::ledger::{EndReason, RunState};
 use rekindle_testkit::build::{EventExt, at, event};
@@ -166,6 +168,47 @@ async fn who_waits_for_our_own_side_may_ask_once_more_and_is_told_apart() {
         ours.trigger.owed_by = OwedBy::Customer;
         let found = simulated(&house, draft(ours), Period::default()).await.simulation;
         assert_eq!((found.due, found.agent_owed, found.eligible, found.messages), (2, 2, 0, 0));
+    }
+}
+
+/// Customers of more than one page.
+const MANY: usize = 1_100;
+
+#[tokio::test]
+async fn limits_hold_for_every_customer_of_a_crowd_over_all_of_their_conversations() {
+    for database in databases().await {
+        let house = House::bare(&database);
+        house.furnish().await;
+        let mut body = house.engine.workspace(house.scope).await.expect("a workspace").body;
+        body.contact_limits = vec![ContactLimit { count: 1, period: LimitPeriod::Rolling(DAY) }];
+        let change = WorkspaceChange { body, etag: None };
+        house.engine.update_workspace(house.scope, change).await.expect("good limits");
+        let quiet = |conversation: String, customer: Option<usize>| {
+            [("a", "customer_message"), ("b", "agent_message")].map(|(letter, kind)| {
+                let word = event(&format!("{letter}-{conversation}"), kind, 0).of(&conversation);
+                match customer {
+                    Some(number) => word.from_customer(&format!("who-{number}")),
+                    None => word,
+                }
+            })
+        };
+        house.clock.set(at(0));
+        let once = (0..MANY).flat_map(|number| quiet(format!("one-{number}"), Some(number)));
+        // Some have another, whose key comes behind those of all the others, and some nobody knows.
+        let twice = [0, 1, 500, MANY - 1].map(|number| quiet(format!("two-{number}"), Some(number)));
+        let strangers = (0..3).flat_map(|number| quiet(format!("nobodys-{number}"), None));
+        for batch in [once.collect(), twice.concat(), strangers.collect::<Vec<NewEvent>>()] {
+            let all = batch.len() as u64;
+            let report = house.engine.ingest(house.scope, batch).await.expect("it can be stored");
+            assert_eq!(report.accepted, all, "{report:?}");
+        }
+        house.clock.set(at(10 * 86_400));
+        let found = simulated(&house, draft(patient()), Period::default()).await.simulation;
+        let all = (MANY + 4 + 3) as i64;
+        assert_eq!((found.due, found.written_to, found.messages), (all, all, all), "{}", database.name);
+        assert_eq!((found.deferred, found.left_out), (4, 0), "each of the four waits a day for one of two");
+        let hours: Vec<_> = found.hourly.hours().collect();
+        assert_eq!(hours, [(at(0), all - 4), (at(86_400), 4)], "{}", database.name);
     }
 }
 

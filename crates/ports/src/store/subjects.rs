@@ -66,6 +66,9 @@ pub trait Subjects {
     /// stream order.
     async fn attribute_events(&mut self, keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
 
+    /// Conversations that these customers own, but those that were erased; in no order.
+    async fn conversations_owned(&mut self, customers: &[Uuid]) -> StoreResult<Vec<Uuid>>;
+
     /// Conversations of a customer whose newest event is later than `after`, in key order.
     async fn conversations_of(
         &mut self,

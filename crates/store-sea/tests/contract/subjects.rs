@@ -217,6 +217,31 @@ async fn a_customers_stream_is_what_they_own_and_what_names_only_them() {
 }
 
 #[tokio::test]
+async fn what_customers_own_is_found_by_their_keys_but_for_what_was_erased() {
+    for database in databases().await {
+        let mut tx = begin(&database.store).await;
+        let names = ["c1", "c2", "c3", "c4"];
+        let names: Vec<(String, Uuid)> = (11..).zip(names).map(|(n, name)| (name.into(), key(n))).collect();
+        tx.resolve(NameKind::Conversation, &names, now()).await.expect("keys");
+        let keys: Vec<Uuid> = names.iter().map(|(_, key)| *key).collect();
+        let mut conversations = tx.lock_conversations(&keys).await.expect("rows");
+        conversations.sort_by_key(|row| row.key);
+        // The last one is nobody's.
+        for (row, owner) in conversations.iter_mut().zip([1, 2, 2]) {
+            row.owner = Some((key(owner), OrderKey { at: at(0), sequence: 0, id: "1".into() }));
+        }
+        tx.save_conversations(&conversations).await.expect("saved");
+        tx.commit().await.expect("committed");
+        assert_eq!(database.execute("UPDATE conversations SET erased_at = 1 WHERE name = 'c3'").await, 1);
+        let mut tx = database.store.read(scope()).await.expect("the database answers");
+        let mut owned = tx.conversations_owned(&[key(2), key(1), key(9)]).await.expect("keys");
+        owned.sort_unstable();
+        assert_eq!(owned, [key(11), key(12)], "{}", database.name);
+        assert!(tx.conversations_owned(&[]).await.expect("keys").is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_subject_that_somebody_else_has_locked_is_left_out_where_that_is_asked() {
     let Some(database) = postgres().await else {
         return;

@@ -82,6 +82,7 @@ delegate!(Subjects {
     fn conversation_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
     fn customer_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
     fn attribute_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
+    fn conversations_owned(customers: &[Uuid]) -> StoreResult<Vec<Uuid>>;
     fn conversations_of(customer: Uuid, after: Timestamp, limit: u32) -> StoreResult<Vec<Uuid>>;
 });
 

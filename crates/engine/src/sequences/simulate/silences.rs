@@ -1,4 +1,4 @@
-//! Silences of a stage that came due in a period, page by page over all journeys.
+//! Silences of a stage that came due in a period, customer by customer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::budget;
 use crate::error::EngineResult;
 
-/// Journeys that are read at once.
+/// Subjects, or customers with all their conversations, of a page; and journeys that are read at once.
 const PAGE: u32 = 1_000;
 
 /// Which silences.
@@ -62,35 +62,62 @@ impl Found {
     }
 }
 
-/// Finds them, those of one customer together and in the order in which they came due.
-///
-/// Two passes over history, and not one: limits and cool-downs of a customer reach over all
-/// conversations, and journeys are stored by subject. What is kept of a silence meanwhile is small.
-pub(super) async fn find(
-    tx: &mut dyn Tx,
-    watched: &Watched<'_>,
-    due: Option<Instant>,
-) -> EngineResult<Vec<Found>> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        budget::check(due)?;
-        let subjects = tx.subjects_after(watched.follows_customers(), after, PAGE).await?;
-        let journeys = tx.load_journeys(&[watched.revision], &subjects).await?;
-        let mut ended: HashMap<Uuid, Vec<SilenceRow>> = HashMap::new();
-        for row in tx.ended_silences(&[watched.revision], &subjects).await? {
-            ended.entry(row.subject).or_default().push(row);
-        }
-        for journey in &journeys {
-            let rows = ended.remove(&journey.key.subject).unwrap_or_default();
-            found.extend(watched.of(journey, &rows));
-        }
-        match subjects.last() {
-            Some(last) if subjects.len() == PAGE as usize => after = Some(*last),
-            _ => break,
-        }
+/// The silences page by page: those of one customer in one page, and in the order in which they came
+/// due. Limits and cool-downs of a customer reach over all of their conversations, and over nobody
+/// else's: what memory holds is one page, however long the period is.
+pub(super) struct Pages<'a> {
+    watched: &'a Watched<'a>,
+    /// Whose page is next, behind a key; `None` behind the last.
+    next: Option<(Whose, Option<Uuid>)>,
+}
+
+/// Whose silences a page holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Customers, or all the conversations of each.
+    Customers,
+    /// Conversations whose customers are not known.
+    Strangers,
+}
+
+impl<'a> Pages<'a> {
+    /// From the first.
+    pub fn of(watched: &'a Watched<'a>) -> Self {
+        Self { watched, next: Some((Whose::Customers, None)) }
     }
-    found.sort_by_key(|it| (it.whose(), it.due_at, it.subject));
-    Ok(found)
+
+    /// The next page, which may be empty; `None` behind the last.
+    pub async fn turn(&mut self, tx: &mut dyn Tx, due: Option<Instant>) -> EngineResult<Option<Vec<Found>>> {
+        let Some((whose, after)) = self.next else {
+            return Ok(None);
+        };
+        let keys = tx.subjects_after(whose == Whose::Customers, after, PAGE).await?;
+        self.next = match keys.last() {
+            Some(last) if keys.len() == PAGE as usize => Some((whose, Some(*last))),
+            _ if whose == Whose::Strangers || self.watched.follows_customers() => None,
+            _ => Some((Whose::Strangers, None)),
+        };
+        let subjects = self.subjects(tx, whose, keys).await?;
+        let mut found = Vec::new();
+        for some in subjects.chunks(PAGE as usize) {
+            budget::check(due)?;
+            found.extend(self.watched.among(tx, some).await?);
+        }
+        found.sort_by_key(|it| (it.whose(), it.due_at, it.subject));
+        Ok(Some(found))
+    }
+
+    /// The subjects of the funnel that a page is about.
+    async fn subjects(&self, tx: &mut dyn Tx, whose: Whose, keys: Vec<Uuid>) -> EngineResult<Vec<Uuid>> {
+        if self.watched.follows_customers() {
+            return Ok(keys);
+        }
+        if whose == Whose::Customers {
+            return Ok(tx.conversations_owned(&keys).await?);
+        }
+        let owners = tx.owners_of(&keys).await?;
+        Ok(keys.into_iter().filter(|key| !owners.contains_key(key)).collect())
+    }
 }
 
 /// A clock of the stage's rule and how long it ran.
@@ -107,6 +134,21 @@ impl Watched<'_> {
     /// Whether its funnel follows customers over their conversations.
     pub fn follows_customers(&self) -> bool {
         self.funnel.funnel.subject == SubjectKind::Customer
+    }
+
+    /// The silences of subjects.
+    async fn among(&self, tx: &mut dyn Tx, subjects: &[Uuid]) -> EngineResult<Vec<Found>> {
+        let journeys = tx.load_journeys(&[self.revision], subjects).await?;
+        let mut ended: HashMap<Uuid, Vec<SilenceRow>> = HashMap::new();
+        for row in tx.ended_silences(&[self.revision], subjects).await? {
+            ended.entry(row.subject).or_default().push(row);
+        }
+        let mut found = Vec::new();
+        for journey in &journeys {
+            let rows = ended.remove(&journey.key.subject).unwrap_or_default();
+            found.extend(self.of(journey, &rows));
+        }
+        Ok(found)
     }
 
     /// The silences of a journey, each once.
