@@ -242,6 +242,7 @@ fn run_of(inner: &Inner, candidate: &Candidate<'_>, held_out: u16, now: Timestam
             held_share,
             depth: candidate.depth,
             funnel_revision: candidate.funnel_revision,
+            begins_at: Some(candidate.begins_at).filter(|at| *at > now),
             ..Progress::default()
         },
         next_at: starts.then_some(candidate.begins_at),

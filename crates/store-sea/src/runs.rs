@@ -1,5 +1,7 @@
 //! Runs in SQL.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::sequence::Progress;
@@ -174,8 +176,12 @@ impl Runs for SeaTx {
         claims::release(self, held).await
     }
 
-    async fn pause_runs(&mut self, runs: &[Uuid], paused: bool, now: Timestamp) -> StoreResult<Vec<Uuid>> {
-        changes::pause(self, runs, paused, now).await
+    async fn pause_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<Vec<Uuid>> {
+        changes::pause(self, runs, now).await
+    }
+
+    async fn resume_runs(&mut self, runs: &[(Uuid, Timestamp)]) -> StoreResult<Vec<Uuid>> {
+        changes::resume(self, runs).await
     }
 
     async fn wake_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()> {

@@ -36,6 +36,10 @@ pub struct Progress {
     /// stage is known under a later name; of runs that a silence started, the mark says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub funnel_revision: Option<i32>,
+    /// When it begins, where that is later than when it was started; nobody who lets it go on before
+    /// then lets it begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_at: Option<Timestamp>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

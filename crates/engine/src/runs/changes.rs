@@ -1,5 +1,6 @@
 //! Open runs that somebody ends, holds, or lets go: one, or all of a sequence or a subject.
 
+use std::slice;
 use std::sync::Arc;
 
 use rekindle_core::Timestamp;
@@ -50,7 +51,7 @@ impl Engine {
                     let row = existing(tx, id).await?;
                     match row.state {
                         RunState::Running => {
-                            apply(tx, &[id], change, now).await?;
+                            apply(tx, slice::from_ref(&row), change, now).await?;
                         }
                         RunState::Cancelled if change == RunChange::End(EndReason::Cancelled) => {}
                         state => return Err(over(state)),
@@ -149,21 +150,27 @@ async fn page(
     let subjects: Vec<Uuid> = concerned.iter().map(|run| run.trigger.subject).collect();
     // Under the locks: those that went on or ended meanwhile are left alone.
     let open = tx.open_runs(&subjects).await?;
-    let open = open.into_iter().map(|open| open.id).filter(|id| concerned.iter().any(|run| run.id == *id));
-    let open: Vec<Uuid> = open.collect();
+    let is_concerned = |open: &RunRow| concerned.iter().any(|run| run.id == open.id);
+    let open: Vec<RunRow> = open.into_iter().filter(is_concerned).collect();
     Ok((apply(tx, &open, change, now).await?, next))
 }
 
 /// Changes open runs, under the locks of their subjects; how many that concerned.
-async fn apply(tx: &mut dyn Tx, runs: &[Uuid], change: RunChange, now: Timestamp) -> EngineResult<u64> {
+async fn apply(tx: &mut dyn Tx, runs: &[RunRow], change: RunChange, now: Timestamp) -> EngineResult<u64> {
+    let ids: Vec<Uuid> = runs.iter().map(|run| run.id).collect();
     let (changed, kind, detail) = match change {
         RunChange::End(reason) => {
-            let ends: Vec<(Uuid, EndReason)> = runs.iter().map(|run| (*run, reason)).collect();
+            let ends: Vec<(Uuid, EndReason)> = ids.iter().map(|run| (*run, reason)).collect();
             end(tx, &ends, now).await?;
             return Ok(runs.len() as u64);
         }
-        RunChange::Pause => (tx.pause_runs(runs, true, now).await?, "paused", "somebody holds it"),
-        RunChange::Resume => (tx.pause_runs(runs, false, now).await?, "resumed", "somebody let it go on"),
+        RunChange::Pause => (tx.pause_runs(&ids, now).await?, "paused", "somebody holds it"),
+        RunChange::Resume => {
+            // One that was held before its beginning begins when that was planned, and no earlier.
+            let at = |run: &RunRow| run.progress.begins_at.map_or(now, |begins_at| begins_at.max(now));
+            let starts: Vec<(Uuid, Timestamp)> = runs.iter().map(|run| (run.id, at(run))).collect();
+            (tx.resume_runs(&starts).await?, "resumed", "somebody let it go on")
+        }
     };
     let line = |run: &Uuid| RunEvent {
         run: *run,

@@ -4,7 +4,7 @@ use rekindle_core::funnel::OwedBy;
 use rekindle_core::sequence::{Action, Cause, Occasion, OnSchedule, Overlap, Sequence, Trigger, Wait};
 use rekindle_core::time::{DAY, HOUR};
 use rekindle_engine::Creation;
-use rekindle_engine::runs::LedgerQuery;
+use rekindle_engine::runs::{LedgerQuery, RunChange};
 use rekindle_ports::ledger::{EndReason, RunState};
 use rekindle_testkit::build::{EventExt, event};
 use rekindle_testkit::databases;
@@ -122,6 +122,36 @@ async fn jitter_spreads_the_runs_and_each_keeps_its_place() {
         assert!(house.courier.sent().is_empty());
         house.go(3_600 + 1_800).await;
         assert_eq!(house.courier.sent().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_was_held_before_it_began_begins_when_it_was_planned_and_no_earlier() {
+    for database in databases().await {
+        let house = House::with(&database, with(|on| on.jitter = HOUR / 2, mail())).await;
+        busy(&house).await;
+        house.go(3_600).await;
+        let change = async |change| {
+            let changed = house.engine.change_runs(house.scope, LedgerQuery::default(), change).await;
+            assert_eq!(changed.expect("open"), 3, "{}", database.name);
+        };
+        let starts = async || -> Vec<_> {
+            house.runs().await.into_iter().map(|view| (view.run.id, view.run.next_at)).collect()
+        };
+        let planned = starts().await;
+        change(RunChange::Pause).await;
+        assert!(starts().await.iter().all(|(_, at)| at.is_none()));
+        change(RunChange::Resume).await;
+        assert_eq!(starts().await, planned, "{}", database.name);
+        house.go(3_600).await;
+        assert!(house.courier.sent().is_empty());
+        // Whoever is let go later than that begins at once.
+        change(RunChange::Pause).await;
+        house.go(5_400).await;
+        assert!(house.courier.sent().is_empty());
+        change(RunChange::Resume).await;
+        house.go(5_400).await;
+        assert_eq!(house.courier.sent().len(), 3, "{}", database.name);
     }
 }
 

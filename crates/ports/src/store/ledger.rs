@@ -101,9 +101,11 @@ pub trait Runs {
     /// Writes held runs and gives them back; returns those whose claims still held.
     async fn release_runs(&mut self, held: &[(Claimed<RunKey>, RunRow)]) -> StoreResult<Vec<Uuid>>;
 
-    /// Holds running runs, or lets those that are held go on; returns those that this changed.
-    /// Whoever works on them writes nothing more.
-    async fn pause_runs(&mut self, runs: &[Uuid], paused: bool, now: Timestamp) -> StoreResult<Vec<Uuid>>;
+    /// Holds running runs; returns those that this changed. Whoever works on them writes nothing more.
+    async fn pause_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<Vec<Uuid>>;
+
+    /// Lets runs that are held go on, each at an instant; returns those that this changed.
+    async fn resume_runs(&mut self, runs: &[(Uuid, Timestamp)]) -> StoreResult<Vec<Uuid>>;
 
     /// Lets runs that await a delivery and that nobody holds go on.
     async fn wake_runs(&mut self, runs: &[Uuid], now: Timestamp) -> StoreResult<()>;

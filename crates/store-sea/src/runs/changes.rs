@@ -24,6 +24,8 @@ const MOVED: &Columns = &[
 
 const TOLD: &Columns = &[("id", Kind::Uuid), ("progress", Kind::Given)];
 
+const CHANGED: &Columns = &[("id", Kind::Uuid), ("at", Kind::Int)];
+
 pub(super) async fn reopen(tx: &SeaTx, runs: &[Uuid], now: Timestamp) -> StoreResult<Vec<Uuid>> {
     if runs.is_empty() {
         return Ok(Vec::new());
@@ -44,26 +46,37 @@ pub(super) async fn reopen(tx: &SeaTx, runs: &[Uuid], now: Timestamp) -> StoreRe
     tx.all(&sql, with(&values, now)).await?.iter().map(|row| get(row, T, "id")).collect()
 }
 
-pub(super) async fn pause(tx: &SeaTx, runs: &[Uuid], paused: bool, now: Timestamp) -> StoreResult<Vec<Uuid>> {
+pub(super) async fn pause(tx: &SeaTx, runs: &[Uuid], now: Timestamp) -> StoreResult<Vec<Uuid>> {
+    let runs: Vec<(Uuid, Timestamp)> = runs.iter().map(|run| (*run, now)).collect();
+    hold_or_let_go(tx, "NULL", "paused_at = v.at, next_at = NULL", &runs).await
+}
+
+pub(super) async fn resume(tx: &SeaTx, runs: &[(Uuid, Timestamp)]) -> StoreResult<Vec<Uuid>> {
+    hold_or_let_go(tx, "NOT NULL", "paused_at = NULL, next_at = v.at", runs).await
+}
+
+/// Changes running runs whose `paused_at` is such, each at an instant; those that this changed.
+/// Whoever works on them writes nothing more.
+async fn hold_or_let_go(
+    tx: &SeaTx,
+    paused_at: &str,
+    sets: &str,
+    runs: &[(Uuid, Timestamp)],
+) -> StoreResult<Vec<Uuid>> {
     if runs.is_empty() {
         return Ok(Vec::new());
     }
-    let Source { select, values } = tx.source(ID, &keys(runs), 1);
+    let rows: Vec<Vec<Cell>> = runs.iter().map(|(id, at)| vec![(*id).into(), at.0.into()]).collect();
+    let Source { select, values } = tx.source(CHANGED, &rows, 1);
     let running = format!("state = {}", RunState::Running.code());
     tx.lock_in_order(T, "id", &running, &select, values.clone()).await?;
-    let at = tx.bind(values.len() + 1);
-    let (sets, which) = if paused {
-        (format!("paused_at = {at}, next_at = NULL"), "NULL")
-    } else {
-        (format!("paused_at = NULL, next_at = {at}"), "NOT NULL")
-    };
     let sql = format!(
         "UPDATE runs SET {sets}, epoch = runs.epoch + 1, lease_owner = NULL, lease_until = NULL \
-         FROM ({}) AS v WHERE {} AND runs.{running} AND runs.paused_at IS {which} RETURNING runs.id",
+         FROM ({}) AS v WHERE {} AND runs.{running} AND runs.paused_at IS {paused_at} RETURNING runs.id",
         tx.batch(&select),
         tx.is_of_batch(T, &["id"])
     );
-    tx.all(&sql, with(&values, now)).await?.iter().map(|row| get(row, T, "id")).collect()
+    tx.all(&sql, values).await?.iter().map(|row| get(row, T, "id")).collect()
 }
 
 pub(super) async fn wake(tx: &SeaTx, runs: &[Uuid], now: Timestamp) -> StoreResult<()> {

@@ -134,7 +134,8 @@ delegate!(Runs {
     fn runs_by_id(ids: &[Uuid]) -> StoreResult<Vec<RunRow>>;
     fn hold_runs(claims: &[Claimed<RunKey>]) -> StoreResult<Vec<RunRow>>;
     fn release_runs(held: &[(Claimed<RunKey>, RunRow)]) -> StoreResult<Vec<Uuid>>;
-    fn pause_runs(runs: &[Uuid], paused: bool, now: Timestamp) -> StoreResult<Vec<Uuid>>;
+    fn pause_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<Vec<Uuid>>;
+    fn resume_runs(runs: &[(Uuid, Timestamp)]) -> StoreResult<Vec<Uuid>>;
     fn wake_runs(runs: &[Uuid], now: Timestamp) -> StoreResult<()>;
     fn open_runs_of_customers(customers: &[Uuid]) -> StoreResult<Vec<RunRow>>;
     fn last_runs(sequence: &str, kind: NameKind, subjects: &[Uuid]) -> StoreResult<HashMap<Uuid, Timestamp>>;
