@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineResult;
 use crate::ingest::{FoldOrder, Streams, fold_subjects};
+use crate::jobs::{Turn, take_turns};
 
 /// Subjects folded in one transaction: long enough to amortise it, short enough
 /// that ingest of the same subjects never waits noticeably.
@@ -27,24 +28,15 @@ impl Engine {
     /// Several replicas may do so at once: a subject is folded under its lock and
     /// only where it has no journey yet, so they only share the work.
     pub async fn run_fills(&self, scope: Scope, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            let rung = self.inner.fills.notified();
-            match self.fill_step(scope).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "a fill could not go on"),
-            }
-            let rest = std::time::Duration::from_secs(1);
-            tokio::select! {
-                () = rung => {}
-                () = tokio::time::sleep(rest) => {}
-                () = stop.cancelled() => {}
-            }
-        }
+        take_turns(|| self.fill_turn(scope), &self.inner.fills, &stop).await;
     }
 
     /// Folds the next subjects of every fill that runs; whether there may be more.
     pub async fn fill_step(&self, scope: Scope) -> EngineResult<bool> {
+        self.fill_turn(scope).await?.outcome()
+    }
+
+    async fn fill_turn(&self, scope: Scope) -> EngineResult<Turn> {
         let fills = self.read(scope, |tx, _| Box::pin(async { Ok(tx.running_fills().await?) })).await?;
         let any = !fills.is_empty();
         let mut failed = None;
@@ -59,7 +51,7 @@ impl Engine {
                 failed = Some(error);
             }
         }
-        failed.map_or(Ok(any), Err)
+        Ok(Turn { any, failed })
     }
 }
 

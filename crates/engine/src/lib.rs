@@ -13,6 +13,7 @@ pub mod failpoint;
 pub mod fill;
 pub mod funnels;
 pub mod ingest;
+mod jobs;
 pub mod loops;
 pub mod metrics;
 pub mod replays;

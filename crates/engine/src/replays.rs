@@ -5,7 +5,6 @@
 //! which is worked again after a crash does nothing twice.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
@@ -19,6 +18,7 @@ use uuid::Uuid;
 
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, EngineResult, Precondition, ResourceKind};
+use crate::jobs::{Turn, take_turns};
 use crate::loops::poison::{causes, is_its_fault};
 use crate::requests::{Asked, Creation, corrupt};
 
@@ -28,8 +28,6 @@ mod runs;
 
 /// Failures of a transaction: their subjects are locked meanwhile.
 const PAGE: u32 = 50;
-/// How often jobs are looked for that nobody rang for.
-const REST: Duration = Duration::from_secs(1);
 
 /// What a page came to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -139,23 +137,15 @@ impl Engine {
     ///
     /// Several replicas may do so at once: a replay is worked on by whoever has it locked.
     pub async fn run_replays(&self, scope: Scope, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            let rung = self.inner.replays.notified();
-            match self.replay_step(scope).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "a replay could not go on"),
-            }
-            tokio::select! {
-                () = rung => {}
-                () = tokio::time::sleep(REST) => {}
-                () = stop.cancelled() => {}
-            }
-        }
+        take_turns(|| self.replay_turn(scope), &self.inner.replays, &stop).await;
     }
 
     /// Works the next page of every replay that runs; whether there may be more.
     pub async fn replay_step(&self, scope: Scope) -> EngineResult<bool> {
+        self.replay_turn(scope).await?.outcome()
+    }
+
+    async fn replay_turn(&self, scope: Scope) -> EngineResult<Turn> {
         let running = self.read(scope, |tx, _| Box::pin(async { Ok(tx.running_replays().await?) })).await?;
         let (mut any, mut failed) = (false, None);
         for replay in running {
@@ -171,7 +161,7 @@ impl Engine {
         if any {
             self.ring();
         }
-        failed.map_or(Ok(any), Err)
+        Ok(Turn { any, failed })
     }
 
     /// Works the next page of a replay; whether there was one. Failures are where rows are found that

@@ -30,6 +30,8 @@ mod late;
 mod limits;
 #[path = "sequences/occasions.rs"]
 mod occasions;
+#[path = "sequences/logged.rs"]
+mod logged;
 #[path = "sequences/outcomes.rs"]
 mod outcomes;
 #[path = "sequences/paused.rs"]
