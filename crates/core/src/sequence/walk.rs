@@ -46,6 +46,14 @@ pub trait Draw: Sync + std::fmt::Debug {
     fn of(&self, step: &str) -> u32;
 }
 
+/// Stands before the words of a zone in ledger lines and reasons. What is behind it, and behind any
+/// colon, is erased with the customer.
+pub const BY_ZONE: &str = ", zone ";
+
+/// Begins the line of a rule that an event met: the id of the event, as Rust quotes texts, and after a
+/// comma the rule. It is erased with the event.
+pub const BY_EVENT: &str = "came: event ";
+
 /// A zone, and who named it.
 #[derive(Debug, Clone)]
 pub struct Zone {
@@ -231,8 +239,7 @@ impl Walk<'_, '_> {
         let arrivals = if known.is_some() { self.seen.arrivals } else { &[] };
         let met = arrivals.iter().find(|event| event.received_at < until && self.holds(rule, Some(event)));
         let why = match met {
-            // Behind the colon: what is erased with the event.
-            Some(event) => Some(format!("came: event {:?}, {}", event.id, rule.source())),
+            Some(event) => Some(format!("{BY_EVENT}{:?}, {}", event.id, rule.source())),
             None => (now < until && !rule.reads().event && self.holds(rule, None))
                 .then(|| format!("came: {}", rule.source())),
         };
@@ -287,18 +294,18 @@ impl Walk<'_, '_> {
             Ruling::Send => Done::Leads(Next::Send(step, self.progress.visit(&step.id))),
             Ruling::Defer(free) => {
                 self.progress.awaits = Some(Awaits::Leave { step: step.id.clone(), since });
-                let words = format!("quiet hours until {}, zone {}", free.to_rfc3339(), zone.words);
+                let words = format!("quiet hours until {}{BY_ZONE}{}", free.to_rfc3339(), zone.words);
                 self.note("deferred", &step.id, words);
                 Done::Stays(free)
             }
             Ruling::Skip => {
                 self.progress.visit(&step.id);
                 self.progress.came_to(&step.id, "quiet_hours");
-                self.note("left_out", &step.id, format!("quiet hours, zone {}", zone.words));
+                self.note("left_out", &step.id, format!("quiet hours{BY_ZONE}{}", zone.words));
                 Done::Goes
             }
             Ruling::Abort => {
-                self.note("left_out", &step.id, format!("quiet hours, zone {}", zone.words));
+                self.note("left_out", &step.id, format!("quiet hours{BY_ZONE}{}", zone.words));
                 Done::Leads(Next::Quiet)
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rekindle_core::Timestamp;
 use rekindle_core::sequence::contact::{ContactLimit, LONGEST, LimitPolicy, room_at};
-use rekindle_core::sequence::walk::Zone;
+use rekindle_core::sequence::walk::{BY_ZONE, Zone};
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::{Contact, DeliveryRow};
 use uuid::Uuid;
@@ -76,7 +76,7 @@ impl Room {
             return Verdict::Goes;
         }
         let limits: Vec<String> = self.limits.iter().map(ContactLimit::words).collect();
-        let words = format!("no more than {}, zone {}", limits.join(" and "), zone.words);
+        let words = format!("no more than {}{BY_ZONE}{}", limits.join(" and "), zone.words);
         if policy == LimitPolicy::Defer && until < delivery.expires_at {
             Verdict::Waits { until, words }
         } else {

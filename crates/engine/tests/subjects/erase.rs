@@ -1,14 +1,21 @@
 //! Erasing: nothing that was said stays, and everything that was counted does.
 
+use rekindle_core::funnel::OwedBy;
 use rekindle_core::ingest::RejectionReason;
+use rekindle_core::sequence::contact::{ContactLimit, LimitPeriod};
+use rekindle_core::sequence::{
+    Action, LimitPolicy, Occasion, OnEvent, QuietHours, QuietPolicy, Sequence, Step, Trigger, WaitFor,
+};
+use rekindle_core::time::DAY;
 use rekindle_engine::subjects::{ConversationList, CustomerList, ErasedConversation, ErasedCustomer};
+use rekindle_engine::workspace::WorkspaceChange;
 use rekindle_engine::{EngineError, ResourceKind};
 use rekindle_ports::deliver::SendOutcome;
-use rekindle_ports::resources::SuppressionKind;
+use rekindle_ports::resources::{SequenceRow, SuppressionKind};
 use rekindle_testkit::build::{EventExt, event};
 use rekindle_testkit::everything;
 
-use crate::fixture::{CANARY, Fixture, canary_events, fixtures, other_events};
+use crate::fixture::{CANARY, Fixture, PEOPLE, canary_events, fixtures, other_events, sequence};
 
 const ADDRESS: &str = "canary@cage.invalid";
 
@@ -140,5 +147,94 @@ async fn nobody_writes_to_the_erased_and_their_address_stays_suppressed() {
         let suppressed = suppressed.await.expect("an answer");
         assert_eq!(suppressed.len(), 1, "{}", fixture.database.name);
         assert_eq!((suppressed[0].value.as_str(), suppressed[0].note.as_str()), (ADDRESS, ""));
+    }
+}
+
+/// A zone that names the customer of the canary, as ledgers tell of it.
+const ZONE: &str = "Atlantic/Canary";
+
+/// Rows of a table that tell of the zone.
+async fn told_of_zone(fixture: &Fixture, table: &str) -> usize {
+    let all = everything(&fixture.database).await;
+    all.lines().filter(|line| line.starts_with(&format!("{table} ")) && line.contains(ZONE)).count()
+}
+
+#[tokio::test]
+async fn the_zone_by_which_an_erased_customer_was_let_rest_is_told_nowhere() {
+    for fixture in fixtures().await {
+        let engine = &fixture.test.engine;
+        let quiet = QuietHours {
+            hours: "Mo-Su 00:00-20:00".into(),
+            holidays: Vec::new(),
+            policy: QuietPolicy::Skip,
+            max_deferral: DAY,
+        };
+        let with = |id: &str, change: &dyn Fn(&mut Sequence)| {
+            let mut row = sequence(id, 0);
+            change(&mut row.body);
+            row
+        };
+        let rests = with("rests", &|body| body.quiet = Some(quiet.clone()));
+        // Both come behind the one that is written to anyway.
+        let defers = with("defers", &|body| body.priority = -1);
+        let leaves_out = with("leaves-out", &|body| {
+            (body.priority, body.when_limited) = (-1, LimitPolicy::Skip);
+        });
+        fixture.has(vec![rests, defers, leaves_out]).await;
+        let mut body = engine.workspace(fixture.scope).await.expect("a workspace").body;
+        body.contact_limits = vec![ContactLimit { count: 1, period: LimitPeriod::Rolling(DAY) }];
+        let change = WorkspaceChange { body, etag: None };
+        engine.update_workspace(fixture.scope, change).await.expect("good limits");
+        fixture.customer_is("canary-name", &[("email", ADDRESS), ("zone", ZONE)]).await;
+        fixture.happens(&canary_events()).await;
+        fixture.until(700).await;
+        assert_eq!(fixture.outbox.sent().len(), 1, "{}", fixture.database.name);
+        // What rested, what waits for room, and what was left out, once as a line and once as a message.
+        assert_eq!(told_of_zone(&fixture, "run_events").await, 3, "{}", fixture.database.name);
+        assert_eq!(told_of_zone(&fixture, "deliveries").await, 2, "{}", fixture.database.name);
+        engine.erase_customer(fixture.scope, "canary-name").await.expect("can be erased");
+        has_no_canary(&fixture).await;
+    }
+}
+
+/// A run about a customer that waits for two events, one after the other; any event of some kind
+/// starts it.
+fn listens() -> SequenceRow {
+    let wait_for = |rule: &str, then: Vec<Step>| {
+        Action::WaitFor(WaitFor { rule: rule.into(), within: DAY, then, otherwise: Vec::new() })
+    };
+    let second = Step { id: "second".into(), action: wait_for("event.type == 'never'", Vec::new()) };
+    let first = Step { id: "first".into(), action: wait_for("event.type == 'look'", vec![second]) };
+    let trigger = Trigger {
+        funnel: PEOPLE.into(),
+        stage: String::new(),
+        on: Occasion::Event(OnEvent { when: "event.type == 'resolution'".into() }),
+        owed_by: OwedBy::Anyone,
+    };
+    let body = Sequence { outlasts_return: true, ..Sequence::new(trigger, vec![first]) };
+    SequenceRow { body, ..sequence("listens", 0) }
+}
+
+#[tokio::test]
+async fn what_a_run_of_somebody_else_heard_of_an_erased_conversation_is_told_by_no_id() {
+    for fixture in fixtures().await {
+        fixture.has(vec![listens()]).await;
+        fixture.happens(&other_events()).await;
+        fixture.until(31).await;
+        let look = |id: &str, seconds| event(id, "look", seconds).of("canary-talk").from_customer("somebody");
+        fixture.happens(&[look("canary-met", 40)]).await;
+        fixture.until(41).await;
+        // Nobody has asked yet whether this one meets a rule.
+        fixture.happens(&[look("canary-heard", 42)]).await;
+        let all = everything(&fixture.database).await;
+        for (table, id) in [("run_events ", "canary-met"), ("runs ", "canary-heard")] {
+            let told = all.lines().any(|line| line.starts_with(table) && line.contains(id));
+            assert!(told, "{table} {id}, {}", fixture.database.name);
+        }
+        let engine = &fixture.test.engine;
+        engine.erase_conversation(fixture.scope, "canary-talk").await.expect("can be erased");
+        has_no_canary(&fixture).await;
+        fixture.until(43).await;
+        has_no_canary(&fixture).await;
     }
 }

@@ -59,13 +59,9 @@ impl Fixture {
     async fn define(&self) {
         self.test.define(self.scope, DESK, &desk()).await;
         self.test.define(self.scope, PEOPLE, &people()).await;
-        let rows = [sequence("writes", 0), sequence("waits", 24 * HOUR)];
+        self.has(vec![sequence("writes", 0), sequence("waits", 24 * HOUR)]).await;
         let written = self.test.engine.write(self.scope, move |tx, now| {
-            let rows = rows.clone();
             Box::pin(async move {
-                for row in &rows {
-                    tx.save_sequence(row).await?;
-                }
                 tx.save_destination(&relay()).await?;
                 let sender = Some(MailboxSpec { name: String::new(), address: "desk@shop.invalid".into() });
                 let body = WorkspaceBody { sender, ..WorkspaceBody::default() };
@@ -74,6 +70,20 @@ impl Fixture {
         });
         written.await.expect("definitions can be stored");
         self.test.fill(self.scope).await;
+    }
+
+    /// Puts sequences to work as they are.
+    pub async fn has(&self, rows: Vec<SequenceRow>) {
+        let written = self.test.engine.write(self.scope, move |tx, _| {
+            let rows = rows.clone();
+            Box::pin(async move {
+                for row in &rows {
+                    tx.save_sequence(row).await?;
+                }
+                Ok(())
+            })
+        });
+        written.await.expect("sequences can be stored");
     }
 
     /// Stores events at the instant of the newest.
@@ -218,7 +228,8 @@ fn people() -> Funnel {
         .of_customers()
 }
 
-fn sequence(id: &str, wait: i64) -> SequenceRow {
+/// A mail to who is stalled in the desk, after a wait of so many microseconds.
+pub fn sequence(id: &str, wait: i64) -> SequenceRow {
     let email = SendEmail {
         destination: "relay".into(),
         subject: "Are you still there?".into(),

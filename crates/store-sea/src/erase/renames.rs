@@ -20,6 +20,11 @@ impl Renames {
         Self(ids.into_iter().map(pair).collect())
     }
 
+    /// The ids as clients gave them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// How many.
     pub(super) fn len(&self) -> u64 {
         self.0.len() as u64

@@ -4,7 +4,7 @@
 use super::super::Step;
 use super::super::action::{Wait, WaitUntil};
 use super::super::progress::Awaits;
-use super::{Done, Next, Walk};
+use super::{BY_ZONE, Done, Next, Walk};
 use crate::calendar::{Hours, next_time};
 use crate::detect::human_span;
 use crate::funnel::TimeBasis;
@@ -68,7 +68,7 @@ impl Walk<'_, '_> {
         };
         match at.or(begun.map(|begun| begun.until)) {
             Some(at) => {
-                let words = format!("waits until {}, zone {}", at.to_rfc3339(), zone.words);
+                let words = format!("waits until {}{BY_ZONE}{}", at.to_rfc3339(), zone.words);
                 self.stay(step, begun, at, &words)
             }
             None => stuck(step, "that moment never comes"),
