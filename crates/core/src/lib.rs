@@ -6,6 +6,7 @@
 
 pub mod attributes;
 pub mod calendar;
+pub mod chance;
 pub mod conversation;
 pub mod detect;
 pub mod episode;

@@ -13,6 +13,9 @@ pub const STAGES: std::ops::RangeInclusive<usize> = 2..=50;
 pub const LONGEST: i64 = 5 * 366 * DAY;
 /// Most breakdown properties a funnel may declare.
 pub const MOST_BREAKDOWNS: usize = 10;
+/// What [`is_user_id`] takes, for people.
+pub const USER_ID: &str =
+    "takes 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'";
 const MOST_MATCHES: usize = 20;
 const MOST_EXCLUSIONS: usize = 50;
 const MOST_TEXT: usize = 4_096;
@@ -67,12 +70,27 @@ pub fn is_user_id(id: &str) -> bool {
         && bytes[bytes.len() - 1] != b'-'
 }
 
+/// Checks the ways of `field` that customers are sent by weight: how many, their ids and weights.
+pub fn check_ways<'a>(
+    field: &str,
+    ways: impl ExactSizeIterator<Item = (&'a str, u32)>,
+    most: usize,
+    v: &mut Violations,
+) {
+    let count = ways.len();
+    v.require((2..=most).contains(&count), field, format!("has {count}; takes 2 to {most}"));
+    let mut seen = BTreeSet::new();
+    for (place, (id, weight)) in ways.enumerate().take(most) {
+        v.within(format!("{field}[{place}]"), |v| {
+            v.require(is_user_id(id), "id", USER_ID);
+            v.require(seen.insert(id), "id", "another one has the same id");
+            v.require((1..=10_000).contains(&weight), "weight", "takes 1 to 10000");
+        });
+    }
+}
+
 fn check_stage(funnel: &Funnel, stage: &Stage, place: usize, v: &mut Violations) {
-    v.require(
-        is_user_id(&stage.id),
-        "id",
-        "takes 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'",
-    );
+    v.require(is_user_id(&stage.id), "id", USER_ID);
     let first_with_id = funnel.stage_index(&stage.id);
     v.require(first_with_id == Some(place), "id", "another stage has the same id");
     text(&stage.display_name, 256, "displayName", v);

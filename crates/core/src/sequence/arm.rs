@@ -3,11 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::walk::Draw;
 use super::{MessageClass, Sequence};
+use crate::chance;
 
 /// Parts that a hash is divided into.
 pub const PARTS: u32 = 10_000;
@@ -65,9 +65,8 @@ impl Holdouts {
 
 /// The chances of one customer in one experiment.
 ///
-/// `sha256(key ‖ experiment ‖ 0 ‖ question ‖ 0 ‖ subject)`, its first eight bytes modulo 10,000:
-/// the same for ever, even over a large range, and independent between experiments and questions,
-/// so that nobody is unlucky everywhere (`semantics.md` Q12).
+/// Each question of it is answered by a [`chance::number`] modulo 10,000: the same for ever, even
+/// over a large range, and independent between experiments and questions.
 #[derive(Clone, Copy)]
 pub struct Chance<'a> {
     /// Secret of the workspace.
@@ -107,17 +106,8 @@ impl Chance<'_> {
     }
 
     fn hash(&self, question: &str) -> u32 {
-        let mut hash = Sha256::new();
-        hash.update(self.key);
-        // Ids hold no NUL.
-        hash.update(self.experiment);
-        hash.update([0]);
-        hash.update(question);
-        hash.update([0]);
-        hash.update(self.subject.as_bytes());
-        let digest: [u8; 32] = hash.finalize().into();
-        let first = digest[..8].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        (first % u64::from(PARTS)) as u32
+        let number = chance::number(self.key, self.experiment, question, self.subject);
+        (number % u64::from(PARTS)) as u32
     }
 }
 

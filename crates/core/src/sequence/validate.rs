@@ -48,7 +48,6 @@ pub const MOST_HOLIDAYS: usize = 500;
 const ANY_DAY: Timestamp = Timestamp::EARLIEST.plus(25 * 365 * DAY);
 /// Most bytes of a name for people.
 const MOST_NAME: usize = 256;
-const ID: &str = "takes 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'";
 
 /// Checks a definition and notes everything that is wrong with it.
 ///

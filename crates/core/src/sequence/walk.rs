@@ -8,6 +8,7 @@ use super::progress::Awaits;
 use super::quiet::Ruling;
 use super::{Action, Program, Progress, Step};
 use crate::calendar::{Calendar, Hours, zone_named};
+use crate::chance;
 use crate::detect::human_span;
 use crate::event::Event;
 use crate::funnel::compile::facts;
@@ -198,14 +199,9 @@ impl Walk<'_, '_> {
     }
 
     fn drawn(&mut self, step: &str, ways: &[Way]) -> Option<usize> {
-        let all: u64 = ways.iter().map(|way| u64::from(way.weight)).sum();
         let draw = self.seen.draw.of(step);
-        // Which of the shares the draw falls in, laid out over 10,000.
-        let mut below = 0;
-        let taken = ways.iter().find(|way| {
-            below += u64::from(way.weight);
-            u64::from(draw) * all < below * 10_000
-        })?;
+        let weights = ways.iter().map(|way| way.weight);
+        let taken = &ways[chance::way(draw.into(), 10_000, weights)?];
         self.took(step, &taken.id, &format!("{draw} of 10000 by the customer's hash"));
         Some(taken.to)
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ID, LONGEST_WAIT, MOST_DEPTH, MOST_ROUNDS, MOST_VISITS, MOST_WAYS, STEPS, check_email, check_escalate,
+    LONGEST_WAIT, MOST_DEPTH, MOST_ROUNDS, MOST_VISITS, MOST_WAYS, STEPS, check_email, check_escalate,
     check_event, check_webhook,
 };
 use crate::calendar::Hours;
-use crate::funnel::validate::is_user_id;
+use crate::funnel::validate::{USER_ID, check_ways, is_user_id};
 use crate::predicate;
 use crate::sequence::{Action, Branch, Repeat, Sequence, Split, Step, Wait, WaitFor, WaitUntil};
 use crate::violation::{Violations, quoted};
@@ -72,7 +72,7 @@ impl<'a> Checks<'a> {
         for (place, step) in steps.iter().enumerate() {
             v.within(format!("{path}[{place}]"), |v| {
                 v.require(falls_through(&steps[..place]), "", "is never reached: the run ends before it");
-                v.require(is_user_id(&step.id), "id", ID);
+                v.require(is_user_id(&step.id), "id", USER_ID);
                 v.within(step.action.field(), |v| self.action(&step.action, v));
                 v.require(self.seen.insert(&step.id), "id", "another step has the same id");
                 for (block, inner) in step.action.blocks() {
@@ -162,16 +162,8 @@ fn check_until(until: &WaitUntil, v: &mut Violations) {
 }
 
 fn check_split(split: &Split, v: &mut Violations) {
-    let count = split.variants.len();
-    v.require((2..=MOST_WAYS).contains(&count), "variants", format!("has {count}; takes 2 to {MOST_WAYS}"));
-    let mut seen = BTreeSet::new();
-    for (place, variant) in split.variants.iter().enumerate().take(MOST_WAYS) {
-        v.within(format!("variants[{place}]"), |v| {
-            v.require(is_user_id(&variant.id), "id", ID);
-            v.require(seen.insert(&variant.id), "id", "another variant has the same id");
-            v.require((1..=10_000).contains(&variant.weight), "weight", "takes 1 to 10000");
-        });
-    }
+    let variants = split.variants.iter().map(|variant| (variant.id.as_str(), variant.weight));
+    check_ways("variants", variants, MOST_WAYS, v);
 }
 
 fn require_span(span: i64, field: &str, v: &mut Violations) {
