@@ -12,6 +12,7 @@ pub mod funnel;
 pub mod metrics;
 pub mod path;
 pub mod preview;
+pub mod proportion;
 pub mod question;
 pub mod recovery;
 pub mod replay;

@@ -33,6 +33,16 @@ pub fn rate(ratio: Option<&v1::Ratio>) -> Option<f64> {
         .map(|ratio| ratio.numerator as f64 / ratio.denominator as f64)
 }
 
+/// The interval of a rate, in per cent.
+pub fn interval(interval: &v1::Interval) -> String {
+    format!("{:.1} – {:.1} %", 100.0 * interval.low, 100.0 * interval.high)
+}
+
+/// The interval of a difference of rates, in points.
+pub fn points(interval: &v1::Interval) -> String {
+    format!("{:+.1} to {:+.1}", 100.0 * interval.low, 100.0 * interval.high)
+}
+
 /// A duration in its two largest units, such as `2h 05m`.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {

@@ -9,6 +9,7 @@ use rekindle_engine::metrics::{FunnelAnswer, SubjectLine};
 use rekindle_proto::v1;
 
 use super::funnel::to_fill;
+use super::proportion::to_ratio;
 use super::stage::to_property;
 use super::{choice, time};
 use crate::name::Collection;
@@ -152,10 +153,6 @@ fn to_bucket(point: &TrendPoint, window: Option<i64>, as_of: Timestamp) -> v1::T
         converted: point.converted,
         mature: window.is_some_and(|window| point.bucket.ends_at.plus(window) <= as_of),
     }
-}
-
-pub(super) fn to_ratio(ratio: Ratio) -> v1::Ratio {
-    v1::Ratio { numerator: ratio.numerator, denominator: ratio.denominator }
 }
 
 fn to_distribution(distribution: &Distribution) -> v1::Distribution {

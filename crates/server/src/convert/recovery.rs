@@ -1,6 +1,6 @@
 //! What a sequence was worth: the question and its answer.
 
-use rekindle_core::metrics::proportion::{Difference, Interval, wilson};
+use rekindle_core::metrics::proportion::wilson;
 use rekindle_core::metrics::recovery::credit::Credit;
 use rekindle_core::metrics::recovery::verdict::Verdict;
 use rekindle_core::metrics::recovery::{Comparison, Counts, Recovery, SampleRatio};
@@ -9,7 +9,7 @@ use rekindle_core::violation::Violations;
 use rekindle_engine::metrics::{RecoveryAnswer, RecoveryQuestion};
 use rekindle_proto::v1;
 
-use super::metrics::to_ratio;
+use super::proportion::{to_difference, to_interval, to_ratio};
 use super::time;
 use crate::name::Collection;
 
@@ -108,18 +108,6 @@ fn to_counts(counts: &Counts) -> v1::RecoveryCounts {
         recovery_interval: wilson(counts.rate()).map(to_interval),
         rated: counts.rated,
         satisfied: counts.satisfied,
-    }
-}
-
-fn to_interval(interval: Interval) -> v1::Interval {
-    v1::Interval { low: interval.low, high: interval.high }
-}
-
-fn to_difference(difference: &Difference) -> v1::ShareDifference {
-    v1::ShareDifference {
-        value: difference.value,
-        interval: Some(to_interval(difference.interval)),
-        p_value: difference.p_value,
     }
 }
 

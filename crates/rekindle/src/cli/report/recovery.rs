@@ -112,17 +112,13 @@ fn sheet(lines: &[Line<'_>]) -> Sheet {
         let mut cells = vec![line.way.clone(), line.arm.to_owned()];
         cells.extend([it.eligible, it.reached, it.returned, it.recovered].map(number::count));
         cells.push(number::percent(it.recovery_rate.as_ref()));
-        cells.push(it.recovery_interval.as_ref().map(interval).unwrap_or_default());
+        cells.push(it.recovery_interval.as_ref().map(number::interval).unwrap_or_default());
         cells.extend([it.unsubscribed, it.complained, it.voided, it.open].map(number::count));
         cells.extend([it.rated, it.satisfied].map(number::count));
         cells
     });
     let aligns = [Align::Left; 2].into_iter().chain([Align::Right; 12]);
     Sheet { header: header.map(str::to_owned).into(), cells: cells.collect(), aligns: aligns.collect() }
-}
-
-fn interval(interval: &v1::Interval) -> String {
-    format!("{:.1} – {:.1} %", 100.0 * interval.low, 100.0 * interval.high)
 }
 
 /// The answer for people.

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use rekindle_proto::v1;
 
-use super::interval;
 use crate::render::number;
 use crate::render::paint::Paint;
 use crate::render::table::{Align, Grid};
@@ -93,21 +92,16 @@ fn rows<'a>(buckets: impl Iterator<Item = (String, Option<&'a v1::TimingArms>)>)
             let mut cells = vec![name];
             for share in [&treated, &held_out] {
                 cells.extend([number::count(share.runs), number::count(share.recovered), rate(share)]);
-                cells.push(share.interval.as_ref().map(interval).unwrap_or_default());
+                cells.push(share.interval.as_ref().map(number::interval).unwrap_or_default());
             }
             let uplift = arms.uplift.as_ref();
             cells.push(uplift.map(|it| format!("{:+.1}", 100.0 * it.value)).unwrap_or_default());
             let bounds = uplift.and_then(|it| it.interval);
-            cells.push(bounds.map(|it| points(&it)).unwrap_or_default());
+            cells.push(bounds.as_ref().map(number::points).unwrap_or_default());
             cells
         })
     });
     rows.collect()
-}
-
-/// An interval of a difference, in points.
-fn points(interval: &v1::Interval) -> String {
-    format!("{:+.1} to {:+.1}", 100.0 * interval.low, 100.0 * interval.high)
 }
 
 /// From when to when a delay is, such as `1h to 2h`.
