@@ -57,6 +57,7 @@ class Rows:
             ("S0-3   three kinds of goals on one funnel, completion per kind", self.goals),
             ("S0-4   stalled and abandoned apart, by stage", self.stalled_and_abandoned),
             ("S0-6   a template makes a funnel that is then edited", self.template),
+            ("S0-20  targets are tried out by chance and compared by who goes on", self.targets),
             ("S3-4   tracked events with typed properties are filtered and broken down by them", self.properties),
             ("S3-5   numeric filters; micro-steps roll up into one stage", self.micro_steps),
             ("S3-8   prerequisites hold in any order; cycles are refused", self.prerequisites),
@@ -161,6 +162,35 @@ class Rows:
         equal("second stage", "triaged", edited.stages[1].id)
         equal("name of the first", "Wrote to us", edited.stages[0].display_name)
         expect(edited.etag != made.etag, "the etag is the same")
+
+    def targets(self):
+        stages = [self.stage("t-asked"), self.stage("t-answered")]
+        stages[0].stall.after.FromSeconds(HOUR)
+        experiment = stages[0].target_experiment
+        experiment.id = "faster"
+        for arm, seconds in (("hour", HOUR), ("minute", MINUTE)):
+            experiment.arms.add(id=arm, weight=1).after.FromSeconds(seconds)
+        self.create("targets", stages)
+        people = [f"target-{number}" for number in range(60)]
+        self.send(*(self.event("t-asked", 0, who) for who in people))
+        self.send(*(self.event("t-answered", 10 * MINUTE, who) for who in people[:30]))
+        request = self.api.QueryTargetExperimentRequest(funnel=f"{WORKSPACE}/funnels/targets", stage="t-asked")
+        request.period.start_time.FromDatetime(START)
+        request.as_of_time.FromDatetime(START + timedelta(seconds=2 * HOUR))
+
+        def complete():
+            answer = self.metrics.QueryTargetExperiment(request, timeout=30)
+            return answer if answer.complete else None
+
+        answer = until("targets is filled", complete, 60)
+        hour, minute = answer.arms
+        equal("arms", ["hour", "minute"], [arm.arm for arm in answer.arms])
+        equal("came and went on", (60, 30), (hour.entered + minute.entered, hour.progressed + minute.progressed))
+        expect(hour.entered and minute.entered, f"an arm is empty: {answer.arms}")
+        # A minute is over for everybody, an hour for those whom nobody answered.
+        equal("stalled", (hour.entered - hour.progressed, minute.entered), (hour.stalled, minute.stalled))
+        expect(minute.HasField("difference") and not hour.HasField("difference"), f"compared wrongly: {answer.arms}")
+        expect(not answer.sample_ratio.mismatch, f"arms of another size: {answer.sample_ratio}")
 
     def properties(self):
         self.create("signups", [self.stage("signed-up"), self.stage("paid-up")])

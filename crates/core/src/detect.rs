@@ -1,8 +1,10 @@
 //! Detection: has a silence become due, and when to look again.
 
+use uuid::Uuid;
+
 use crate::fold::Silence;
 use crate::fold::silence::SilenceClock;
-use crate::funnel::{Funnel, OwedBy, SilenceRule, TimeBasis};
+use crate::funnel::{OwedBy, SilenceRule, Stage, TimeBasis};
 use crate::mark::MarkKind;
 use crate::time::{DAY, HOUR, MINUTE, SECOND, Timestamp};
 
@@ -48,15 +50,16 @@ pub fn first_look(silence: &Silence) -> Option<Timestamp> {
     silence.clocks().map(|(_, clock)| clock.due_at).min()
 }
 
-/// Says in words why a silence was marked.
-pub fn reason(funnel: &Funnel, place: usize, kind: MarkKind) -> String {
-    let stage = &funnel.stages[place];
+/// Says in words why a silence was marked, of a customer, or of a conversation where nobody knows
+/// whose it is.
+pub fn reason(stage: &Stage, kind: MarkKind, assigned: Uuid) -> String {
     let word = match kind {
         MarkKind::Warned => "about to stall",
         MarkKind::Stalled => "stalled",
         MarkKind::Abandoned => "abandoned",
     };
-    stage.rule(kind).map_or_else(|| word.to_owned(), |rule| format!("{word} after {}", describe(&rule)))
+    let rule = stage.rule_of(kind, assigned);
+    rule.map_or_else(|| word.to_owned(), |rule| format!("{word} after {}", describe(&rule)))
 }
 
 fn describe(rule: &SilenceRule) -> String {

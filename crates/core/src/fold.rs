@@ -1,15 +1,17 @@
 //! The fold: from a subject's events to its journey, attempts and silences.
 //!
 //! Everything here is a function of the funnel revision and of the subject's
-//! events in the order of [`OrderKey`]: any permutation, duplication and
-//! batching of the same events gives the same rows, because whoever folds hands
-//! them over in order and starts again where an event arrives late.
+//! events in the order of [`OrderKey`], keys included where chance gives out
+//! targets: any permutation, duplication and batching of the same events gives
+//! the same rows, because whoever folds hands them over in order and starts again
+//! where an event arrives late.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::silence::Course;
 use crate::episode::{EpisodeClock, EpisodeStep};
 use crate::event::{CONVERSATION_UPDATED, CUSTOMER_UPDATED, Event, OrderKey};
 use crate::funnel::compile::facts;
@@ -123,8 +125,14 @@ impl Journey {
         self.attempts.step(funnel, event, meaning, self.episode.ordinal, values, &mut changes.attempts);
         self.passages.step(funnel, event, meaning, reopened);
         self.turn.step(event);
-        let received_through = self.received_through;
-        self.watch.step(funnel, event, &self.passages, &self.turn, received_through, &mut changes.silences);
+        let course = Course {
+            passages: &self.passages,
+            turn: &self.turn,
+            // A stream without either is nobody's; the engine folds none.
+            assigned: customer.or(event.conversation).unwrap_or_default(),
+            received_through: self.received_through,
+        };
+        self.watch.step(funnel, event, course, &mut changes.silences);
     }
 
     /// Takes in an event of another stream that sets attributes of the customer: it runs along for

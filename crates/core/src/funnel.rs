@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::calendar::CalendarSpec;
 use crate::mark::MarkKind;
 use crate::time::{DAY, Timestamp};
 
 pub mod compile;
+pub mod target;
 pub mod templates;
 pub mod validate;
 
 pub use compile::CompiledFunnel;
+pub use target::{TargetArm, TargetExperiment};
 
 /// Whose stream of events a journey follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -144,6 +147,9 @@ pub struct Stage {
     /// When a silence here is about to become a stall: thousandths of the stall rule's length.
     #[serde(default)]
     pub warn_at: Option<u16>,
+    /// Lengths of the stall rule that are tried out.
+    #[serde(default)]
+    pub target_experiment: Option<TargetExperiment>,
     /// When a silence here is an abandonment.
     #[serde(default)]
     pub abandon: Option<SilenceRule>,
@@ -159,21 +165,31 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The rule that makes marks of a kind.
+    /// The rule that makes marks of a kind. Where targets are tried out its length is nobody's:
+    /// [`Stage::rule_of`] tells what holds for whom.
     pub fn rule(&self, kind: MarkKind) -> Option<SilenceRule> {
+        self.rule_with(kind, self.stall)
+    }
+
+    /// The rule that makes marks of a kind of a customer, or of a conversation where nobody knows
+    /// whose it is.
+    pub fn rule_of(&self, kind: MarkKind, assigned: Uuid) -> Option<SilenceRule> {
+        self.rule_with(kind, self.stall_of(assigned))
+    }
+
+    fn rule_with(&self, kind: MarkKind, stall: Option<SilenceRule>) -> Option<SilenceRule> {
         match kind {
-            MarkKind::Warned => self.warn(),
-            MarkKind::Stalled => self.stall,
+            MarkKind::Warned => Some(cut_short(stall?, self.warn_at?)),
+            MarkKind::Stalled => stall,
             MarkKind::Abandoned => self.abandon,
         }
     }
+}
 
-    /// The rule of its warning: the stall rule, cut short.
-    pub fn warn(&self) -> Option<SilenceRule> {
-        let stall = self.stall?;
-        // Five years and a thousand stay far from overflow.
-        Some(SilenceRule { after: stall.after * i64::from(self.warn_at?) / 1_000, ..stall })
-    }
+/// The rule of a warning: thousandths of the stall rule.
+fn cut_short(stall: SilenceRule, parts: u16) -> SilenceRule {
+    // Five years and a thousand stay far from overflow.
+    SilenceRule { after: stall.after * i64::from(parts) / 1_000, ..stall }
 }
 
 /// Events that void an attempt between two stages.
@@ -291,5 +307,12 @@ impl Funnel {
     /// The place of the stage with this id, counted from 0.
     pub fn stage_index(&self, id: &str) -> Option<usize> {
         self.stages.iter().position(|stage| stage.id == id)
+    }
+
+    /// The place that everybody comes to who goes on from `place`: the next stage that is not
+    /// optional, or the last one.
+    pub fn required_after(&self, place: usize) -> usize {
+        let last = self.stages.len() - 1;
+        (place + 1..=last).find(|&at| !self.stages[at].optional).unwrap_or(last)
     }
 }

@@ -12,10 +12,12 @@ pub mod analysis;
 pub mod bucket;
 pub mod distribution;
 pub mod facts;
+pub mod fit;
 pub mod groups;
 pub mod positions;
 pub mod proportion;
 pub mod recovery;
+pub mod targets;
 
 pub use analysis::Analysis;
 pub use bucket::{Bucket, Granularity, TrendSpec};

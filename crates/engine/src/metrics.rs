@@ -22,9 +22,11 @@ use crate::funnels::{FunnelView, view};
 
 mod recovery;
 mod subjects;
+mod targets;
 
 pub use recovery::{RecoveryAnswer, RecoveryQuestion};
 pub use subjects::{SubjectCursor, SubjectLine, SubjectsAnswer, SubjectsQuestion};
+pub use targets::{TargetAnswer, TargetQuestion};
 
 /// A question about a funnel.
 #[derive(Debug, Clone)]
@@ -183,12 +185,7 @@ impl Asked {
                 .map_err(|error| wrong.push(Violation { field: "filter".into(), message: error.to_string() }))
                 .ok(),
         };
-        if let (Some(from), Some(until)) = (question.period.from, question.period.until)
-            && from >= until
-        {
-            let message = "must be later than startTime";
-            wrong.push(Violation { field: "period.endTime".into(), message: message.into() });
-        }
+        check_period(&question.period, &mut wrong);
         if question.breakdowns.len() > MOST_BREAKDOWNS {
             let message = format!("more than {MOST_BREAKDOWNS} breakdowns");
             wrong.push(Violation { field: "breakdowns".into(), message });
@@ -211,9 +208,7 @@ impl Asked {
         if !wrong.is_empty() {
             return Err(EngineError::invalid(Invalid::Field, wrong));
         }
-        let fill = tx.fill(view.revision.head.key).await?;
-        let filled = fill.as_ref().is_some_and(|fill| fill.state == FillState::Done);
-        let complete = filled && view.revision.head.is_latest;
+        let (fill, complete) = filled(tx, &view).await?;
         let shape = Shape::of(funnel);
         Ok(Self { shape, unit, as_of: question.as_of.unwrap_or(now), filter, readings, fill, complete, view })
     }
@@ -242,6 +237,23 @@ impl Asked {
             analysis: Analysis::new(shape, self.unit, &period, self.as_of, attempts, &ends),
         })
     }
+}
+
+/// Notes a period that ends before it begins.
+fn check_period(period: &Period, wrong: &mut Vec<Violation>) {
+    if let (Some(from), Some(until)) = (period.from, period.until)
+        && from >= until
+    {
+        let message = "must be later than startTime";
+        wrong.push(Violation { field: "period.endTime".into(), message: message.into() });
+    }
+}
+
+/// How far a revision is filled, and whether all stored history is in its figures.
+async fn filled(tx: &mut dyn Tx, view: &FunnelView) -> EngineResult<(Option<FillRow>, bool)> {
+    let fill = tx.fill(view.revision.head.key).await?;
+    let is_done = fill.as_ref().is_some_and(|fill| fill.state == FillState::Done);
+    Ok((fill, is_done && view.revision.head.is_latest))
 }
 
 /// How a breakdown reads its property.

@@ -52,6 +52,8 @@ mod simulate;
 mod stages;
 #[path = "sequences/stopping.rs"]
 mod stopping;
+#[path = "sequences/targets.rs"]
+mod targets;
 #[path = "sequences/timing.rs"]
 mod timing;
 #[path = "sequences/verbs.rs"]

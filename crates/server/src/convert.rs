@@ -24,6 +24,7 @@ pub mod stage;
 mod step;
 pub mod subject;
 pub mod suppression;
+pub mod targets;
 pub mod time;
 pub mod timeline;
 pub mod trigger;

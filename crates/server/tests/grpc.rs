@@ -16,5 +16,7 @@ mod messages;
 mod patience;
 #[path = "grpc/recovery.rs"]
 mod recovery;
+#[path = "grpc/targets.rs"]
+mod targets;
 #[path = "grpc/transport.rs"]
 mod transport;

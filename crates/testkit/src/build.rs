@@ -3,7 +3,8 @@
 use rekindle_core::Timestamp;
 use rekindle_core::event::{Author, Event, effective_instant};
 use rekindle_core::funnel::{
-    Exclusion, Funnel, Match, OwedBy, Reentry, SilenceRule, Stage, StageOrder, SubjectKind, TimeBasis,
+    Exclusion, Funnel, Match, OwedBy, Reentry, SilenceRule, Stage, StageOrder, SubjectKind, TargetArm,
+    TargetExperiment, TimeBasis,
 };
 use rekindle_core::ingest::NewEvent;
 use rekindle_core::time::{DAY, SECOND};
@@ -119,7 +120,7 @@ impl EventExt for NewEvent {
     }
 }
 
-/// The key that pure tests give a name.
+/// The key that pure tests give a name, and others may ([`crate::TestEngine::name`]).
 pub fn key_of(name: &str) -> Uuid {
     let hash = |seed: u64| {
         name.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
@@ -197,6 +198,9 @@ pub trait FunnelExt: Sized {
     /// Stall rule of a stage.
     #[must_use]
     fn stall(self, place: usize, seconds: i64, owed_by: OwedBy) -> Self;
+    /// Targets that a stage tries out in place of its stall rule's, in equal shares: `arm-0` and so on.
+    #[must_use]
+    fn targets(self, place: usize, experiment: &str, seconds: &[i64]) -> Self;
     /// Abandonment rule of a stage.
     #[must_use]
     fn abandon(self, place: usize, seconds: i64, owed_by: OwedBy) -> Self;
@@ -258,6 +262,17 @@ impl FunnelExt for Funnel {
 
     fn stall(mut self, place: usize, seconds: i64, owed_by: OwedBy) -> Self {
         self.stages[place].stall = Some(rule(seconds, owed_by));
+        self
+    }
+
+    fn targets(mut self, place: usize, experiment: &str, seconds: &[i64]) -> Self {
+        let arm = |(arm, seconds): (usize, &i64)| TargetArm {
+            id: format!("arm-{arm}"),
+            after: seconds * SECOND,
+            weight: 1,
+        };
+        let arms = seconds.iter().enumerate().map(arm).collect();
+        self.stages[place].target_experiment = Some(TargetExperiment { id: experiment.into(), arms });
         self
     }
 

@@ -1,15 +1,18 @@
 //! An engine over a test's store and clock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rekindle_core::funnel::Funnel;
 use rekindle_core::ingest::{IngestReport, NewEvent};
 use rekindle_core::scope::Scope;
 use rekindle_engine::{Creation, Engine, Options, Parts};
+use rekindle_ports::rows::NameKind;
 use rekindle_ports::{Deliver, Store};
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
-use crate::build::RECEIVED;
+use crate::build::{RECEIVED, key_of};
 use crate::{ManualClock, Outbox, SeededMinter};
 
 /// An engine with everything that a test wants to turn.
@@ -47,6 +50,24 @@ impl TestEngine {
             options,
         });
         Self { engine, clock, outbox, store, tracker }
+    }
+
+    /// Gives whoever the events name the key that pure tests give the name, before any of them is
+    /// stored: what chance makes of somebody is then known, and the same in every workspace.
+    pub async fn name(&self, scope: Scope, events: &[NewEvent]) {
+        let named = |of: fn(&NewEvent) -> Option<&String>| -> Vec<(String, Uuid)> {
+            let names: BTreeSet<&String> = events.iter().filter_map(of).collect();
+            names.into_iter().map(|name| (name.clone(), key_of(name))).collect()
+        };
+        let all = [
+            (NameKind::Customer, named(|event| event.customer.as_ref())),
+            (NameKind::Conversation, named(|event| event.conversation.as_ref())),
+        ];
+        let mut tx = self.store.begin(scope).await.expect("the database answers");
+        for (kind, names) in all.iter().filter(|(_, names)| !names.is_empty()) {
+            tx.resolve(*kind, names, RECEIVED).await.expect("names can be given keys");
+        }
+        tx.commit().await.expect("the keys are kept");
     }
 
     /// Stores events; the store must not fail.

@@ -60,6 +60,7 @@ impl Told {
         let funnel = reader.funnel;
         let first_at = seen.first()?.at();
         let passage = passages::current(funnel, &seen);
+        let assigned = reader.assigned(subject);
         let place = passage.moves.last().map(|(place, _)| *place);
         let mood = place.map(|_| {
             if passage.is_completed(funnel) {
@@ -67,7 +68,7 @@ impl Told {
             } else if passage.is_ended(&seen) {
                 Mood::Ended
             } else {
-                silences::mood(funnel, &seen, by)
+                silences::mood(funnel, &seen, assigned, by)
             }
         });
         Some(Self {
@@ -76,7 +77,7 @@ impl Told {
             place,
             entered_at: passage.moves.first().map(|(_, which)| seen[*which].at()),
             mood,
-            recovered: silences::recovered(funnel, &seen),
+            recovered: silences::recovered(funnel, &seen, assigned),
         })
     }
 

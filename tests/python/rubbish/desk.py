@@ -22,6 +22,10 @@ STAGES = [
         "id": "asked",
         "enter": [{"eventTypes": ["customer_message"], "where": "event.public"}],
         "stall": {"after": "3600s", "basis": "TIME_BASIS_WALL", "owedBy": "OWED_BY_ANYONE"},
+        "targetExperiment": {
+            "id": "faster",
+            "arms": [{"id": "hour", "after": "3600s", "weight": 1}, {"id": "half", "after": "1800s", "weight": 1}],
+        },
         "abandon": {"after": "7200s"},
         "touchpoints": ["chat"],
         "resources": ["macros"],
@@ -215,6 +219,7 @@ REQUESTS = {
     "DestinationService/EnableDestination": {"name": HOOK},
     "DestinationService/DisableDestination": {"name": HOOK},
     "MetricsService/QueryRecovery": {"sequence": SEQUENCE},
+    "MetricsService/QueryTargetExperiment": {"funnel": FUNNEL, "stage": "asked"},
     "RunService/GetRun": {"name": f"{WORKSPACE}/runs/{NOBODY}"},
     "RunService/ListRuns": {"parent": WORKSPACE},
     "RunService/CancelRun": {"name": f"{WORKSPACE}/runs/{NOBODY}"},

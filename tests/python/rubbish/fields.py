@@ -72,6 +72,7 @@ ENUMS = {
 TIMES = {
     "FunnelService/CreateFunnel": ["funnel.startsTime"],
     "MetricsService/QueryRecovery": ["period.startTime", "period.endTime", "asOfTime"],
+    "MetricsService/QueryTargetExperiment": ["period.startTime", "period.endTime", "asOfTime"],
     "SequenceService/SimulateSequence": ["period.startTime", "period.endTime"],
     "ReplayService/CreateReplay": ["replay.failures.period.startTime", "replay.failures.period.endTime"],
     "MetricsService/QueryFunnel": ["period.startTime", "period.endTime", "asOfTime"],
@@ -84,6 +85,7 @@ SPANS = {
         "funnel.conversionWindow",
         "funnel.stages[1].window",
         "funnel.stages[0].stall.after",
+        "funnel.stages[0].targetExperiment.arms[1].after",
         "funnel.stages[0].abandon.after",
         "funnel.episodeRules.sameIssueWithin",
         "funnel.episodeRules.pleasantryGrace",
@@ -168,6 +170,8 @@ def times(valid):
     for method, path, value in (
         ("FunnelService/CreateFunnel", "funnel.stages[0].stall.after", (0, 0)),
         ("FunnelService/CreateFunnel", "funnel.stages[0].stall.after", None),
+        ("FunnelService/CreateFunnel", "funnel.stages[0].targetExperiment.arms[1].after", (0, 0)),
+        ("FunnelService/CreateFunnel", "funnel.stages[0].targetExperiment.arms[1].after", None),
         ("SequenceService/CreateSequence", "sequence.steps[0].wait.duration", (0, 0)),
         ("SequenceService/CreateSequence", "sequence.steps[0].wait.duration", None),
         ("SequenceService/CreateSequence", "sequence.steps[0].wait.duration", (366 * 86_400, 1_000)),

@@ -26,6 +26,15 @@ FUNNEL = [
     ("stages[0].enter", []),
     ("stages[0].optional", True),
     ("stages[0].window", (60, 0)),
+    ("stages[0].targetExperiment.id", ""),
+    ("stages[0].targetExperiment.id", "Faster"),
+    ("stages[0].targetExperiment.arms", []),
+    ("stages[0].targetExperiment.arms[1].id", ""),
+    ("stages[0].targetExperiment.arms[1].id", "hour"),
+    ("stages[0].targetExperiment.arms[1].after", (7_200, 0)),
+    ("stages[0].targetExperiment.arms[1].weight", 0),
+    ("stages[0].targetExperiment.arms[1].weight", -1),
+    ("stages[0].targetExperiment.arms[1].weight", 10_001),
     ("stages[1].requires", ["answered"]),
     ("stages[1].requires", ["thanked"]),
     ("exclusions[0].match", None),
@@ -64,7 +73,16 @@ def funnels(valid, stage):
     for name, count in (("no stages", 0), ("51 stages", 51), ("20 000 stages", 20_000)):
         many = changed(plain, "funnel.stages", [stage(f"s{number}") for number in range(count)])
         yield Case(name, method, many, refusal(method, "funnel.stages"))
-    yield Case("a single stage", method, changed(plain, "funnel.stages", stages[:1]), refusal(method, "funnel.stages"))
+    lonely = changed(changed(plain, "funnel.stages", stages[:1]), "funnel.stages[0].targetExperiment", None)
+    yield Case("a single stage", method, lonely, refusal(method, "funnel.stages"))
+    arm, tried = stages[0].target_experiment.arms[0], "funnel.stages[0].targetExperiment"
+    arms = [changed(arm, "id", f"arm-{number}") for number in range(6)]
+    yield Case("6 arms", method, changed(good, f"{tried}.arms", arms), refusal(method, f"{tried}.arms"))
+    ruleless = changed(changed(good, "funnel.stages[0].stall", None), "funnel.stages[0].abandon", None)
+    yield Case("targets without a rule", method, ruleless, refusal(method, tried))
+    last = changed(good, "funnel.stages[2].stall", stages[0].stall)
+    last = changed(last, "funnel.stages[2].targetExperiment", stages[0].target_experiment)
+    yield Case("targets in the last stage", method, last, refusal(method, "funnel.stages[2].targetExperiment"))
     twice = changed(plain, "funnel.stages[2].id", "asked")
     yield Case("a stage twice", method, twice, refusal(method, "funnel.stages[2].id"))
     circle = changed(good, "funnel.stages[0].requires", ["answered"])
@@ -115,7 +133,7 @@ def funnels(valid, stage):
     longer = changed(good, "funnel.stages[0].stall.after", (7_200, 0))
     yield Case("a stall as long as the abandonment", method, longer, refusal(method, "funnel.stages[0].abandon.after"))
     any_order = changed(good, "funnel.order", 3)
-    yield Case("exclusions in any order", method, any_order, refusal(method, "funnel.exclusions"))
+    yield Case("exclusions and targets in any order", method, any_order, refusal(method, "funnel.exclusions", tried))
     unknown = [f"nowhere-{number}" for number in range(2_000)]
     needs = changed(good, "funnel.stages[1].requires", unknown)
     yield Case("2 000 stages required that are none", method, needs, Some(refusal(method), "funnel.stages[1].requires"))

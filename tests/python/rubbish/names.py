@@ -40,6 +40,7 @@ FIELDS = {
     "DestinationService/EnableDestination": [("name", "destinations")],
     "DestinationService/DisableDestination": [("name", "destinations")],
     "MetricsService/QueryRecovery": [("sequence", "sequences")],
+    "MetricsService/QueryTargetExperiment": [("funnel", "funnels")],
     "RunService/GetRun": [("name", "runs")],
     "RunService/CancelRun": [("name", "runs")],
     "RunService/StartRun": [("sequence", "sequences"), ("conversation", "conversations")],
@@ -198,6 +199,7 @@ def revisions(valid):
         "FunnelService/CancelFunnelFill",
         "MetricsService/QueryFunnel",
         "MetricsService/ListFunnelSubjects",
+        "MetricsService/QueryTargetExperiment",
     ):
         for number in (-1, -(2**31)):
             yield Case(f"revision {number}", method, changed(valid[method], "revision", number), invalid("revision"))

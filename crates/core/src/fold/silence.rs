@@ -1,11 +1,12 @@
 //! Silences: stretches of a stage in which nobody said what was awaited.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::passage::{Passages, Standing};
 use crate::event::{Event, OrderKey};
+use crate::funnel::OwedBy;
 use crate::funnel::compile::CompiledFunnel;
-use crate::funnel::{OwedBy, SilenceRule};
 use crate::mark::MarkKind;
 use crate::time::Timestamp;
 use crate::turn::Turn;
@@ -129,6 +130,19 @@ impl Silence {
     }
 }
 
+/// What a journey has come to: all that its silences hang on.
+#[derive(Debug, Clone, Copy)]
+pub struct Course<'a> {
+    /// Its way so far.
+    pub passages: &'a Passages,
+    /// Whose turn it is.
+    pub turn: &'a Turn,
+    /// For whom targets are drawn: the customer, or the conversation where nobody knows whose it is.
+    pub assigned: Uuid,
+    /// Newest receipt among the events folded.
+    pub received_through: Timestamp,
+}
+
 /// Watches for silences along a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -138,18 +152,16 @@ pub struct SilenceWatch {
 }
 
 impl SilenceWatch {
-    /// Takes in the event that led to this position and turn; silences that became due and ended go to `ended`.
+    /// Takes in the event that led here; silences that became due and ended go to `ended`.
     pub fn step(
         &mut self,
         funnel: &CompiledFunnel,
         event: &Event,
-        passages: &Passages,
-        turn: &Turn,
-        received_through: Timestamp,
+        course: Course<'_>,
         ended: &mut Vec<Silence>,
     ) {
-        let standing = passages.now(funnel);
-        let next = silence_after(funnel, standing, passages, turn, received_through);
+        let standing = course.passages.now(funnel);
+        let next = silence_after(funnel, standing, course);
         if let Some(open) = &self.open
             && let Some(next) = &next
             && (&open.key, &open.stall, &open.abandon) == (&next.key, &next.stall, &next.abandon)
@@ -190,27 +202,22 @@ fn ended_by(event: &Event, silence: &Silence, standing: Standing) -> EndedBy {
 }
 
 /// The silence that begins (or goes on) after an event.
-fn silence_after(
-    funnel: &CompiledFunnel,
-    standing: Standing,
-    passages: &Passages,
-    turn: &Turn,
-    received_through: Timestamp,
-) -> Option<Silence> {
+fn silence_after(funnel: &CompiledFunnel, standing: Standing, course: Course<'_>) -> Option<Silence> {
     if !standing.can_go_quiet() {
         return None;
     }
     let place = standing.place?;
-    let entry = passages.stage_entry()?;
+    let entry = course.passages.stage_entry()?;
     let stage = &funnel.funnel.stages[place];
-    let clock = |rule: &SilenceRule| {
-        let anchor = turn.anchor(rule.owed_by)?.max(entry).clone();
-        let due_at = funnel.due(rule, anchor.at)?;
+    let clock = |kind: MarkKind| {
+        let rule = stage.rule_of(kind, course.assigned)?;
+        let anchor = course.turn.anchor(rule.owed_by)?.max(entry).clone();
+        let due_at = funnel.due(&rule, anchor.at)?;
         Some(SilenceClock { anchor, due_at })
     };
-    let stall = stage.stall.as_ref().and_then(clock);
-    let abandon = stage.abandon.as_ref().and_then(clock);
-    let warn = stage.warn().as_ref().and_then(clock);
+    let stall = clock(MarkKind::Stalled);
+    let abandon = clock(MarkKind::Abandoned);
+    let warn = clock(MarkKind::Warned);
     let anchors = [stall.as_ref(), abandon.as_ref()];
     let anchor = anchors.into_iter().flatten().map(|clock| &clock.anchor).max()?.clone();
     Some(Silence {
@@ -220,7 +227,7 @@ fn silence_after(
         abandon,
         until: None,
         ended_by: None,
-        owed_by: turn.owed_by(),
-        known_at: received_through,
+        owed_by: course.turn.owed_by(),
+        known_at: course.received_through,
     })
 }

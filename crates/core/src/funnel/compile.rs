@@ -235,10 +235,11 @@ fn compile_stage(funnel: &Funnel, at: usize) -> CompiledStage {
         .iter()
         .filter_map(|id| funnel.stage_index(id))
         .fold(0, |mask, place| mask | 1 << place);
-    let next_required = (at + 1..funnel.stages.len())
-        .find(|&place| !funnel.stages[place].optional)
-        .unwrap_or(funnel.stages.len() - 1);
-    CompiledStage { enter: stage.enter.iter().map(compile_match).collect(), requires, next_required }
+    CompiledStage {
+        enter: stage.enter.iter().map(compile_match).collect(),
+        requires,
+        next_required: funnel.required_after(at),
+    }
 }
 
 fn compile_match(matching: &Match) -> CompiledMatch {

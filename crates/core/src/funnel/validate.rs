@@ -7,6 +7,8 @@ use crate::predicate;
 use crate::time::DAY;
 use crate::violation::{Violations, quoted};
 
+mod targets;
+
 /// Fewest and most stages of a funnel.
 pub const STAGES: std::ops::RangeInclusive<usize> = 2..=50;
 /// Longest duration a definition may name: five years of 366 days, in microseconds.
@@ -124,6 +126,9 @@ fn check_stage(funnel: &Funnel, stage: &Stage, place: usize, v: &mut Violations)
         v.require(stage.stall.is_some(), "warnAt", "warns of a stall: the stage has no stall rule");
     }
     check_silence_order(stage, v);
+    if let Some(experiment) = &stage.target_experiment {
+        v.within("targetExperiment", |v| targets::check(funnel, stage, place, experiment, v));
+    }
 }
 
 /// A stall that comes after the abandonment could never be seen.
@@ -131,8 +136,13 @@ fn check_silence_order(stage: &Stage, v: &mut Violations) {
     let (Some(stall), Some(abandon)) = (stage.stall, stage.abandon) else {
         return;
     };
-    let comparable = stall.owed_by == abandon.owed_by && stall.basis == abandon.basis;
-    v.require(!comparable || stall.after < abandon.after, "abandon.after", "must be longer than stall.after");
+    let is_seen = !may_be_compared(&stall, &abandon) || stall.after < abandon.after;
+    v.require(is_seen, "abandon.after", "must be longer than stall.after");
+}
+
+/// Whether the clocks of two rules run together: which is the longer one says which runs out first.
+fn may_be_compared(stall: &SilenceRule, abandon: &SilenceRule) -> bool {
+    stall.owed_by == abandon.owed_by && stall.basis == abandon.basis
 }
 
 /// Follows the requirements of each stage back to itself, if they lead there.

@@ -99,6 +99,12 @@ impl SilenceFact {
             && matches!(self.ended_by, Some(EndedBy::CustomerReturned | EndedBy::Advanced))
     }
 
+    /// Whether it came to be a stall by `at`, whatever became of it.
+    pub fn ran_out_by(&self, at: Timestamp) -> bool {
+        let due = self.stall_at.filter(|due| *due <= at);
+        due.is_some_and(|due| self.until.is_none_or(|until| due < until))
+    }
+
     /// Whether it is a stall at `at`.
     pub fn is_stalled_at(&self, at: Timestamp) -> bool {
         self.covers(at) && self.stall_at.is_some_and(|due| due <= at) && !self.is_abandoned_at(at)

@@ -4,8 +4,8 @@ use super::Ratio;
 
 /// Two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
-/// Least expected count of successes and of failures for the normal approximation.
-const LEAST_EXPECTED: f64 = 5.0;
+/// Least expected count of any outcome for approximations by the normal distribution.
+pub(super) const LEAST_EXPECTED: f64 = 5.0;
 
 /// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]

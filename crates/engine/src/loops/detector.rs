@@ -186,7 +186,8 @@ impl Found {
         now: Timestamp,
     ) -> Option<Timestamp> {
         let silence = row.journey.watch.open.as_ref()?;
-        let place = silence.key.place;
+        let stage = &funnel.funnel.stages[silence.key.place];
+        let assigned = row.customer.unwrap_or(row.key.subject);
         let verdict = detect(silence, now);
         for due in &verdict.due {
             let is_conversation = funnel.funnel.subject == SubjectKind::Conversation;
@@ -194,7 +195,7 @@ impl Found {
                 key: MarkKey {
                     funnel: row.funnel.clone(),
                     subject: row.key.subject,
-                    stage: funnel.funnel.stages[place].id.clone(),
+                    stage: stage.id.clone(),
                     kind: due.kind,
                     anchor: due.clock.anchor.id.clone(),
                 },
@@ -203,14 +204,13 @@ impl Found {
                 due_at: due.clock.due_at,
                 noticed_at: now,
                 owed_by: silence.owed_by,
-                reason: reason(&funnel.funnel, place, due.kind),
+                reason: reason(stage, due.kind, assigned),
                 fate: if due.is_history { MarkFate::History } else { MarkFate::Live },
                 voided_at: None,
                 customer: row.customer,
                 conversation: is_conversation.then_some(row.key.subject),
             };
-            let rule = funnel.funnel.stages[place].rule(due.kind);
-            let owed_by = rule.map(|rule| rule.owed_by).unwrap_or_default();
+            let owed_by = stage.rule(due.kind).map(|rule| rule.owed_by).unwrap_or_default();
             let attempt = row.journey.attempts.newest();
             self.marks.push(Noticed { mark, silence: silence.clone(), owed_by, attempt });
         }

@@ -18,6 +18,7 @@ use rekindle_ports::resources::{SuppressionKind, SuppressionReason};
 use rekindle_ports::rows::NameKind;
 use uuid::Uuid;
 
+use super::check_period;
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Invalid, ResourceKind};
 
@@ -80,11 +81,9 @@ async fn answer(
     now: Timestamp,
 ) -> EngineResult<RecoveryAnswer> {
     let RecoveryQuestion { sequence, period, window, as_of } = question;
-    if let (Some(from), Some(until)) = (period.from, period.until)
-        && from >= until
-    {
-        let message = "must be later than startTime".to_owned();
-        let wrong = vec![Violation { field: "period.endTime".into(), message }];
+    let mut wrong = Vec::new();
+    check_period(&period, &mut wrong);
+    if !wrong.is_empty() {
         return Err(EngineError::invalid(Invalid::Field, wrong));
     }
     let row = tx.sequence(&sequence).await?;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rekindle_core::funnel::{
     CompiledFunnel, Exclusion, Funnel, Match, OwedBy, Property, PropertyScope, Reentry, SilenceRule, Stage,
-    StageOrder, SubjectKind, TimeBasis,
+    StageOrder, SubjectKind, TargetArm, TargetExperiment, TimeBasis,
 };
 use rekindle_core::ingest::NewEvent;
 use rekindle_core::time::SECOND;
@@ -28,6 +28,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// Whether chance has a say: it asks for the keys of customers and conversations.
+    pub fn draws(&self) -> bool {
+        self.funnel.stages.iter().any(|stage| stage.target_experiment.is_some())
+    }
+
     /// The batches as sent.
     pub fn batches(&self) -> Vec<Vec<NewEvent>> {
         let mut sent = self.sending.iter().map(|place| self.events[*place].clone());
@@ -181,6 +186,8 @@ struct RoughStage {
     requires: Option<usize>,
     window: Option<i64>,
     stall: Option<(i64, OwedBy)>,
+    /// Seconds that are tried out in place of the stall rule's.
+    targets: Option<[i64; 2]>,
     abandon: Option<(i64, OwedBy)>,
 }
 
@@ -196,15 +203,17 @@ fn stages() -> impl Strategy<Value = RoughStage> {
         option::weighted(0.25, 0..4usize),
         option::weighted(0.2, 0..4i64),
         option::weighted(0.6, (1..4i64, owed())),
+        option::weighted(0.3, prop::array::uniform2(1..5i64)),
         option::weighted(0.5, (1..6i64, owed())),
     )
-        .prop_map(|(kinds, rule, optional, requires, window, stall, abandon)| RoughStage {
+        .prop_map(|(kinds, rule, optional, requires, window, stall, targets, abandon)| RoughStage {
             kinds,
             rule,
             optional,
             requires,
             window,
             stall,
+            targets,
             abandon,
         })
 }
@@ -274,11 +283,15 @@ fn exclude((kind, from, to): (&str, usize, usize), stages: &[Stage], places: usi
 }
 
 fn ordered_stages(rough: Vec<RoughStage>) -> Vec<Stage> {
-    let stage = |(place, rough): (usize, RoughStage)| Stage {
-        optional: rough.optional && place > 0,
-        requires: rough.requires.filter(|other| *other < place).map(id).into_iter().collect(),
-        window: rough.window.filter(|_| place > 0).map(|seconds| seconds * SECOND),
-        ..common(place, &rough)
+    let last = rough.len() - 1;
+    let stage = |(place, mut rough): (usize, RoughStage)| {
+        rough.targets = rough.targets.filter(|_| place < last);
+        Stage {
+            optional: rough.optional && place > 0,
+            requires: rough.requires.filter(|other| *other < place).map(id).into_iter().collect(),
+            window: rough.window.filter(|_| place > 0).map(|seconds| seconds * SECOND),
+            ..common(place, &rough)
+        }
     };
     rough.into_iter().enumerate().map(stage).collect()
 }
@@ -288,6 +301,7 @@ fn ordered_stages(rough: Vec<RoughStage>) -> Vec<Stage> {
 fn any_order_stages(rough: Vec<RoughStage>) -> Vec<Stage> {
     let shared = rough.iter().all(|stage| stage.requires.is_none() && stage.window.is_none());
     let stage = |(place, mut rough): (usize, RoughStage)| {
+        rough.targets = None;
         if !shared {
             rough.kinds = vec![STAGE_KINDS[place]];
         }
@@ -303,19 +317,28 @@ fn any_order_stages(rough: Vec<RoughStage>) -> Vec<Stage> {
 fn common(place: usize, rough: &RoughStage) -> Stage {
     let silence = |(after, owed_by)| SilenceRule { after: after * SECOND, basis: TimeBasis::Wall, owed_by };
     let stall: Option<SilenceRule> = rough.stall.map(silence);
+    let targets = rough.targets.filter(|_| stall.is_some());
     let mut abandon: Option<SilenceRule> = rough.abandon.map(silence);
     if let (Some(stall), Some(abandon)) = (&stall, &mut abandon)
         && stall.owed_by == abandon.owed_by
     {
-        abandon.after = abandon.after.max(stall.after + SECOND);
+        let tried = targets.iter().flatten().map(|seconds| seconds * SECOND);
+        abandon.after = abandon.after.max(tried.fold(stall.after, i64::max) + SECOND);
     }
     Stage {
         id: id(place),
         enter: vec![Match { rule: rough.rule.into(), ..on(&rough.kinds) }],
         stall,
+        target_experiment: targets.map(experiment),
         abandon,
         ..Stage::default()
     }
+}
+
+/// Two targets, the second for three of four.
+fn experiment(seconds: [i64; 2]) -> TargetExperiment {
+    let arm = |id: &str, weight, seconds| TargetArm { id: id.into(), after: seconds * SECOND, weight };
+    TargetExperiment { id: "try".into(), arms: vec![arm("one", 1, seconds[0]), arm("other", 3, seconds[1])] }
 }
 
 fn id(place: usize) -> String {

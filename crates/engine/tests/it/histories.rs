@@ -108,6 +108,9 @@ impl Way {
             Self::Between => batches.len() / 2,
             Self::Afterwards => batches.len(),
         };
+        if case.draws() {
+            engine.name(scope, &case.events).await;
+        }
         for (place, batch) in batches.iter().enumerate() {
             if place == defined_before {
                 engine.define(scope, FUNNEL, &case.funnel).await;

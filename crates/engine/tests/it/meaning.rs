@@ -9,9 +9,12 @@ use rekindle_core::fold::silence::EndedBy;
 use rekindle_core::fold::{Changes, Journey, Silence, fold_all};
 use rekindle_core::funnel::{CompiledFunnel, Funnel, OwedBy, Reentry, SilenceRule, TimeBasis};
 use rekindle_core::ingest::NewEvent;
+use rekindle_core::mark::MarkKind;
 use rekindle_core::metrics::{Analysis, AttemptFact, Period, Shape, Unit};
 use rekindle_core::time::{HOUR, SECOND};
-use rekindle_testkit::build::{EventExt, FunnelExt, RECEIVED, START, at, event, events, funnel, stored};
+use rekindle_testkit::build::{
+    EventExt, FunnelExt, RECEIVED, START, at, event, events, funnel, key_of, stored,
+};
 
 /// An ended silence: from, due, until, by what.
 type Ended = (i64, Option<i64>, Option<i64>, Option<EndedBy>);
@@ -372,6 +375,33 @@ fn stall_and_abandonment_may_await_different_parties() {
     let silence = folded.open().expect("the agent still owes");
     assert_eq!((silence.stall_at(), silence.abandon_at()), (Some(at(5)), Some(at(14))));
     assert_eq!(folded.ended(), [(0, Some(5), Some(8), Some(EndedBy::AgentActed))]);
+}
+
+#[test]
+fn where_targets_are_tried_out_a_silence_has_that_of_its_customer_or_else_of_its_conversation() {
+    let mut tried = funnel(&["a", "b"]).stall(0, 100, OwedBy::Anyone).targets(0, "faster", &[40, 20]);
+    tried.stages[0].warn_at = Some(500);
+    tried = tried.abandon(0, 300, OwedBy::Anyone);
+    let compiled = CompiledFunnel::new(tried).expect("a valid funnel");
+    let experiment = compiled.funnel.stages[0].target_experiment.as_ref().expect("as given");
+    let mut seen = [0; 2];
+    for number in 0..20 {
+        let (conversation, customer) = (format!("c{number}"), format!("who{number}"));
+        for owner in [None, Some(customer.as_str())] {
+            let said = event("1", "a", 0).of(&conversation);
+            let said = NewEvent { customer: owner.map(str::to_owned), ..said };
+            let (journey, _) = fold_all(&compiled, owner.map(key_of), &stored(&[said], RECEIVED));
+            let silence = journey.watch.open.expect("nobody answers");
+            let place = experiment.place_of("s1", key_of(owner.unwrap_or(&conversation))).expect("an arm");
+            seen[place] += 1;
+            let target = [40, 20][place];
+            let clocks = silence.clocks().map(|(kind, clock)| (kind, seconds(clock.due_at)));
+            let expected =
+                [(MarkKind::Warned, target / 2), (MarkKind::Stalled, target), (MarkKind::Abandoned, 300)];
+            assert_eq!(clocks.collect::<Vec<_>>(), expected, "{conversation} of {owner:?}");
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 5), "{seen:?}");
 }
 
 #[test]

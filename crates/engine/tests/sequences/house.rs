@@ -16,6 +16,7 @@ use rekindle_core::time::{HOUR, SECOND};
 use rekindle_core::violation::Violation;
 use rekindle_engine::destinations::DestinationDraft;
 use rekindle_engine::error::EngineResult;
+use rekindle_engine::funnels::FunnelChange;
 use rekindle_engine::loops::{LoopOptions, Loops};
 use rekindle_engine::runs::{LedgerQuery, RunView};
 use rekindle_engine::sequences::{RunImpact, SequenceChange};
@@ -24,7 +25,7 @@ use rekindle_engine::{Creation, Engine, EngineError, Options, Parts};
 use rekindle_ports::deliver::SendOutcome;
 use rekindle_ports::ledger::{DeliveryRow, RunState};
 use rekindle_ports::resources::{DestinationKind, MailboxSpec, RunPolicy, SmtpTls, WorkspaceBody};
-use rekindle_ports::rows::Lease;
+use rekindle_ports::rows::{Lease, LivePolicy};
 use rekindle_ports::{Deliver, Store};
 use rekindle_testkit::build::{EventExt, FunnelExt, at, event, funnel};
 use rekindle_testkit::{ManualClock, SeededMinter, TestDatabase};
@@ -133,6 +134,14 @@ impl House {
     pub async fn revise(&self, change: SequenceChange) -> RunImpact {
         let published = self.engine.update_sequence(self.scope, "nudge", change).await;
         published.expect("a good change").impact
+    }
+
+    /// Publishes the funnel's next revision, and fills it.
+    pub async fn publish(&self, funnel: Funnel, policy: LivePolicy) {
+        let stage_map = BTreeMap::new();
+        let change = FunnelChange { funnel, etag: None, policy, stage_map, validate_only: false };
+        self.engine.update_funnel(self.scope, "support", change).await.expect("a good funnel");
+        while self.engine.fill_step(self.scope).await.expect("the fill goes on") {}
     }
 
     /// Takes in an event at its own instant.

@@ -1,15 +1,12 @@
 //! Warnings before a stall, and words to our own side.
 
-use std::collections::BTreeMap;
-
-use rekindle_core::funnel::{Funnel, OwedBy, TimeBasis};
+use rekindle_core::funnel::{OwedBy, TimeBasis};
 use rekindle_core::mark::{MarkFate, MarkKind};
 use rekindle_core::sequence::{
     Action, Escalate, QuietHours, QuietPolicy, Sequence, Trigger, UnknownPolicy, Wait,
 };
 use rekindle_core::time::DAY;
 use rekindle_engine::Creation;
-use rekindle_engine::funnels::FunnelChange;
 use rekindle_engine::suppressions::NewSuppression;
 use rekindle_engine::workspace::WorkspaceChange;
 use rekindle_ports::ledger::{DeliveryState, EndReason, Message, RunState};
@@ -50,25 +47,13 @@ fn warned() -> Sequence {
     Sequence { holdout: 5_000, ..Sequence::new(trigger, steps) }
 }
 
-async fn publish(house: &House, funnel: Funnel) {
-    let change = FunnelChange {
-        funnel,
-        etag: None,
-        policy: LivePolicy::Drain,
-        stage_map: BTreeMap::new(),
-        validate_only: false,
-    };
-    house.engine.update_funnel(house.scope, "support", change).await.expect("a good funnel");
-    while house.engine.fill_step(house.scope).await.expect("the fill goes on") {}
-}
-
 /// A house whose first stage warns at three quarters of the 6,000 seconds after which it stalls.
 async fn house(database: &TestDatabase, sequence: Sequence) -> House {
     let house = House::bare(database);
     house.furnish().await;
     let mut funnel = support();
     funnel.stages[0].warn_at = Some(750);
-    publish(&house, funnel).await;
+    house.publish(funnel, LivePolicy::Drain).await;
     house
         .engine
         .create_sequence(house.scope, "warn", sequence, Creation::default())
@@ -121,7 +106,7 @@ async fn a_warning_in_business_time_comes_at_the_business_instant() {
         funnel.stages[0].warn_at = Some(500);
         funnel.stages[0].stall.as_mut().expect("a rule").basis = TimeBasis::Business;
         funnel.stages[0].stall.as_mut().expect("a rule").after = 4 * 3_600_000_000;
-        publish(&house, funnel).await;
+        house.publish(funnel, LivePolicy::Drain).await;
         // The test's time begins on a Monday, at midnight UTC; Berlin opens at eight UTC.
         house.word("e1", "customer_message", 3_600).await;
         house.go(10 * 3_600 - 1).await;

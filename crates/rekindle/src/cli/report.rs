@@ -1,7 +1,8 @@
-//! `rekindle report funnel NAME`: figures on the terminal.
+//! `rekindle report`: figures on the terminal; of a funnel here.
 
 mod flat;
 pub mod recovery;
+mod target;
 
 use clap::{Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
@@ -32,6 +33,8 @@ enum What {
     Funnel(Box<FunnelArgs>),
     /// A sequence: who came back, and what would have come back anyway
     Recovery(recovery::Args),
+    /// A stage that tries out response-time targets: who goes on from it, by target
+    Target(target::Args),
 }
 
 /// Arguments of `report funnel`.
@@ -110,6 +113,7 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     let args = match &args.what {
         What::Funnel(args) => args,
         What::Recovery(args) => return recovery::run(args).await,
+        What::Target(args) => return target::run(args).await,
     };
     let question = question(args)?;
     let connection = Connection::open(&args.target).await?;

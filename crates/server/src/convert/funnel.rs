@@ -167,7 +167,7 @@ mod tests {
     use rekindle_core::Timestamp;
     use rekindle_core::funnel::{
         Exclusion, Goal, Match, OwedBy, Property, PropertyScope, Reentry, SilenceRule, Stage, StageOrder,
-        SubjectKind, TimeBasis,
+        SubjectKind, TargetArm, TargetExperiment, TimeBasis,
     };
     use rekindle_core::time::{DAY, HOUR, MINUTE};
     use rekindle_ports::rows::{FunnelRow, RevisionHead, RevisionRow};
@@ -195,6 +195,13 @@ mod tests {
                 owed_by: OwedBy::Customer,
             }),
             warn_at: Some(750),
+            target_experiment: Some(TargetExperiment {
+                id: "faster".into(),
+                arms: vec![
+                    TargetArm { id: "as-before".into(), after: 20 * MINUTE, weight: 3 },
+                    TargetArm { id: "half".into(), after: 10 * MINUTE, weight: 1 },
+                ],
+            }),
             abandon: Some(SilenceRule { after: 7 * DAY, basis: TimeBasis::Wall, owed_by: OwedBy::Agent }),
             touchpoints: vec!["chat".into()],
             resources: vec!["macros".into()],
@@ -268,14 +275,18 @@ mod tests {
         let mut message = to_definition(&elaborate());
         message.order = 99;
         message.stages[1].stall = Some(v1::SilenceRule::default());
+        let arms = vec![v1::TargetArm { weight: -1, ..v1::TargetArm::default() }];
+        message.stages[1].target_experiment = Some(v1::TargetExperiment { id: "faster".into(), arms });
         message.exclusions[0].r#match = None;
         message.breakdowns[0].scope = 0;
         message.starts_time = Some(time::to_instant(Timestamp(0)));
         message.conversion_window = Some(pbjson_types::Duration { seconds: -1, nanos: 0 });
-        let found = fields(funnel(&message, "support").expect_err("six wrong fields"));
+        let found = fields(funnel(&message, "support").expect_err("eight wrong fields"));
         for field in [
             "order",
             "stages[1].stall.after",
+            "stages[1].targetExperiment.arms[0].after",
+            "stages[1].targetExperiment.arms[0].weight",
             "exclusions[0].match",
             "breakdowns[0].scope",
             "startsTime",

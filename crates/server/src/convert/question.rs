@@ -98,7 +98,7 @@ pub fn group(message: &v1::BreakdownFilter, v: &mut Violations) -> (BreakdownSpe
     (spec, message.value.clone(), message.is_other)
 }
 
-fn revision(number: i32, v: &mut Violations) -> Option<i32> {
+pub(super) fn revision(number: i32, v: &mut Violations) -> Option<i32> {
     v.require(number >= 0, "revision", "cannot be negative");
     (number > 0).then_some(number)
 }

@@ -1,10 +1,13 @@
 //! Stages, matches, silence rules, exclusions and properties.
 
-use rekindle_core::funnel::{Exclusion, Match, Property, PropertyScope, SilenceRule, Stage};
+use rekindle_core::funnel::{
+    Exclusion, Match, Property, PropertyScope, SilenceRule, Stage, TargetArm, TargetExperiment,
+};
 use rekindle_core::violation::Violations;
 use rekindle_proto::v1;
 
 use super::path::{each, named, within};
+use super::step::count;
 use super::{choice, time};
 
 /// Reads a stage. Its name for people is its id unless it says otherwise.
@@ -20,6 +23,10 @@ pub fn stage(message: &v1::Stage, v: &mut Violations) -> Stage {
         goal: choice::goal(message.goal, "goal", v),
         stall: rule(message.stall.as_ref(), "stall", v),
         warn_at: warn_at(message.warn_at, v),
+        target_experiment: {
+            let message = message.target_experiment.as_ref();
+            message.map(|message| within(v, "targetExperiment", |v| experiment(message, v)))
+        },
         abandon: rule(message.abandon.as_ref(), "abandon", v),
         touchpoints: message.touchpoints.clone(),
         resources: message.resources.clone(),
@@ -40,6 +47,7 @@ pub fn to_stage(stage: &Stage) -> v1::Stage {
         goal: choice::to_goal(stage.goal).into(),
         stall: stage.stall.as_ref().map(to_rule),
         warn_at: stage.warn_at.map(|parts| f64::from(parts) / 1_000.0).unwrap_or_default(),
+        target_experiment: stage.target_experiment.as_ref().map(to_experiment),
         abandon: stage.abandon.as_ref().map(to_rule),
         touchpoints: stage.touchpoints.clone(),
         resources: stage.resources.clone(),
@@ -93,15 +101,38 @@ pub fn to_property(property: &Property) -> v1::Property {
 
 fn rule(message: Option<&v1::SilenceRule>, field: &str, v: &mut Violations) -> Option<SilenceRule> {
     let message = message?;
-    Some(within(v, field, |v| {
-        v.require(message.after.is_some(), "after", "is required");
-        let after = message.after.as_ref().and_then(|span| time::duration(span, "after", v));
-        SilenceRule {
-            after: after.unwrap_or_default(),
-            basis: choice::basis(message.basis, "basis", v),
-            owed_by: choice::owed_by(message.owed_by, "owedBy", v),
-        }
+    Some(within(v, field, |v| SilenceRule {
+        after: required_span(message.after.as_ref(), "after", v),
+        basis: choice::basis(message.basis, "basis", v),
+        owed_by: choice::owed_by(message.owed_by, "owedBy", v),
     }))
+}
+
+fn experiment(message: &v1::TargetExperiment, v: &mut Violations) -> TargetExperiment {
+    TargetExperiment { id: message.id.clone(), arms: each(&message.arms, "arms", v, arm) }
+}
+
+fn arm(message: &v1::TargetArm, v: &mut Violations) -> TargetArm {
+    TargetArm {
+        id: message.id.clone(),
+        after: required_span(message.after.as_ref(), "after", v),
+        weight: count(message.weight, "weight", v),
+    }
+}
+
+fn to_experiment(experiment: &TargetExperiment) -> v1::TargetExperiment {
+    let arms = experiment.arms.iter().map(|arm| v1::TargetArm {
+        id: arm.id.clone(),
+        after: Some(time::to_duration(arm.after)),
+        weight: arm.weight as i32,
+    });
+    v1::TargetExperiment { id: experiment.id.clone(), arms: arms.collect() }
+}
+
+/// A duration that must be there; 0 where it is not, or is none, and a violation.
+fn required_span(span: Option<&pbjson_types::Duration>, field: &str, v: &mut Violations) -> i64 {
+    v.require(span.is_some(), field, "is required");
+    span.and_then(|span| time::duration(span, field, v)).unwrap_or_default()
 }
 
 /// A fraction as thousandths; none where it is 0.

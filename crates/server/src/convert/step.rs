@@ -101,7 +101,7 @@ fn span(message: Option<&pbjson_types::Duration>, field: &str, v: &mut Violation
 }
 
 /// A number that counts something; what it may be is known elsewhere.
-fn count(number: i32, field: &str, v: &mut Violations) -> u32 {
+pub(super) fn count(number: i32, field: &str, v: &mut Violations) -> u32 {
     v.require(number >= 0, field, "is negative");
     number.unsigned_abs()
 }

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::{Desk, answer};
 use crate::convert::metrics::{collection_of, to_answer, to_subject};
 use crate::convert::question::{Context, base, figures, group, needs_subject, stage};
-use crate::convert::{choice, recovery, time};
+use crate::convert::{choice, recovery, targets, time};
 use crate::name::Collection;
 use crate::page::paged;
 use crate::status::ApiError;
@@ -104,6 +104,19 @@ impl Metrics {
         Ok(recovery::to_answer(&question, &answer))
     }
 
+    async fn target_experiment(
+        &self,
+        request: v1::QueryTargetExperimentRequest,
+    ) -> Result<v1::QueryTargetExperimentResponse, ApiError> {
+        let mut v = Violations::new();
+        let named = Collection::Funnels.parse(&request.funnel, "funnel");
+        let id = named.as_ref().map(|(_, id)| id.clone()).unwrap_or_default();
+        let question = targets::question(&request, id, &mut v);
+        let ((scope, _), ()) = (named, v.into_result(()).map_err(ApiError::fields)).together()?;
+        let answer = self.0.engine.query_target_experiment(scope, question).await?;
+        Ok(targets::to_answer(&answer))
+    }
+
     /// Whose events the funnel follows, where the unit can only be read with it.
     async fn subject_for(
         &self,
@@ -141,6 +154,13 @@ impl MetricsService for Metrics {
         request: Request<v1::QueryRecoveryRequest>,
     ) -> Result<Response<v1::QueryRecoveryResponse>, Status> {
         answer(request, |request| self.recovery(request)).await
+    }
+
+    async fn query_target_experiment(
+        &self,
+        request: Request<v1::QueryTargetExperimentRequest>,
+    ) -> Result<Response<v1::QueryTargetExperimentResponse>, Status> {
+        answer(request, |request| self.target_experiment(request)).await
     }
 }
 

@@ -5,9 +5,11 @@ use rekindle_core::event::Author;
 use rekindle_core::funnel::{Funnel, Match, PropertyScope};
 use rekindle_core::predicate::{self, EventFacts, Facts, Predicate};
 use rekindle_core::value::{Properties, Value};
+use uuid::Uuid;
 
 use super::follows_customers;
 use super::world::{Fact, World};
+use crate::build::key_of;
 
 /// An event that exists for the funnel.
 #[derive(Debug, Clone)]
@@ -65,6 +67,12 @@ impl<'a> Reader<'a> {
         let stream = self.world.stream(self.funnel.subject, subject, by);
         let customer = if follows_customers(self.funnel) { Some(subject) } else { self.world.owner(subject) };
         stream.into_iter().filter_map(|fact| self.see(fact, customer)).collect()
+    }
+
+    /// Key of the customer that a subject is or belongs to, or its own where nobody is known.
+    pub fn assigned(&self, subject: &str) -> Uuid {
+        let owner = if follows_customers(self.funnel) { None } else { self.world.owner(subject) };
+        key_of(owner.unwrap_or(subject))
     }
 
     fn see(&self, fact: &'a Fact, customer: Option<&str>) -> Option<Seen<'a>> {

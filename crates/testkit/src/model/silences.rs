@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use rekindle_core::Timestamp;
 use rekindle_core::event::Author;
-use rekindle_core::funnel::{Funnel, OwedBy, SilenceRule};
+use rekindle_core::funnel::{Funnel, OwedBy, SilenceRule, Stage};
+use uuid::Uuid;
 
 use super::Mood;
 use super::passages;
@@ -20,8 +21,8 @@ struct Clocks {
 }
 
 /// What a subject in a stage, neither through nor closed, is at an instant.
-pub fn mood(funnel: &Funnel, seen: &[Seen<'_>], by: Timestamp) -> Mood {
-    let clocks = clocks(funnel, seen);
+pub fn mood(funnel: &Funnel, seen: &[Seen<'_>], assigned: Uuid, by: Timestamp) -> Mood {
+    let clocks = clocks(funnel, seen, assigned);
     let out = |clock: Option<(usize, Timestamp)>| clock.is_some_and(|(_, due)| due <= by);
     match clocks {
         Some(clocks) if out(clocks.abandon) => Mood::Abandoned,
@@ -31,11 +32,12 @@ pub fn mood(funnel: &Funnel, seen: &[Seen<'_>], by: Timestamp) -> Mood {
 }
 
 /// Stages in which a silence was due before it ended, by the customer or by moving on.
-pub fn recovered(funnel: &Funnel, seen: &[Seen<'_>]) -> BTreeSet<usize> {
+pub fn recovered(funnel: &Funnel, seen: &[Seen<'_>], assigned: Uuid) -> BTreeSet<usize> {
     let mut recovered = BTreeSet::new();
     let mut ended = BTreeSet::new();
     for which in 1..seen.len() {
-        let (before, after) = (clocks(funnel, &seen[..which]), clocks(funnel, &seen[..=which]));
+        let clocks = |seen| clocks(funnel, seen, assigned);
+        let (before, after) = (clocks(&seen[..which]), clocks(&seen[..=which]));
         let Some(before) = before.filter(|before| Some(before) != after.as_ref()) else {
             continue;
         };
@@ -56,7 +58,7 @@ pub fn recovered(funnel: &Funnel, seen: &[Seen<'_>]) -> BTreeSet<usize> {
     recovered
 }
 
-fn clocks(funnel: &Funnel, seen: &[Seen<'_>]) -> Option<Clocks> {
+fn clocks(funnel: &Funnel, seen: &[Seen<'_>], assigned: Uuid) -> Option<Clocks> {
     let passage = passages::current(funnel, seen);
     let (place, entry) = *passage.moves.last()?;
     if passage.is_completed(funnel) || passage.is_ended(seen) {
@@ -68,8 +70,19 @@ fn clocks(funnel: &Funnel, seen: &[Seen<'_>]) -> Option<Clocks> {
         Some((anchor, seen[anchor].at().plus(rule.after)))
     };
     let stage = &funnel.stages[place];
-    let (stall, abandon) = (clock(stage.stall), clock(stage.abandon));
+    let (stall, abandon) = (clock(stall_rule(stage, assigned)), clock(stage.abandon));
     (stall.is_some() || abandon.is_some()).then_some(Clocks { place, stall, abandon })
+}
+
+/// The stall rule of somebody: the target of their arm stands in the place of its length. Who is in
+/// which arm is for chance to say, and no definition.
+fn stall_rule(stage: &Stage, assigned: Uuid) -> Option<SilenceRule> {
+    let mut rule = stage.stall?;
+    if let Some(experiment) = &stage.target_experiment {
+        let place = experiment.place_of(&stage.id, assigned).expect("arms weigh something");
+        rule.after = experiment.arms[place].after;
+    }
+    Some(rule)
 }
 
 /// The event from which a party's silence runs, since the exchange was last closed.

@@ -341,6 +341,22 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_may_try_out_targets() {
+        let documents = read_text(
+            "kind: Funnel\nid: support\nstages:\n- id: a\n  stall: {after: 3600s}\n  targetExperiment:\n    \
+             id: faster\n    arms:\n    - {id: hour, after: 3600s, weight: 1}\n    \
+             - {id: half, after: 1800s, weight: 1}\n",
+        )
+        .expect("a definition");
+        let Definition::Funnel(wanted) = &documents[0].definition else {
+            panic!("a funnel: {:?}", documents[0]);
+        };
+        let experiment = wanted.funnel.stages[0].target_experiment.as_ref().expect("as written");
+        assert_eq!((experiment.id.as_str(), experiment.arms.len()), ("faster", 2));
+        assert_eq!(experiment.arms[1].after.expect("a target").seconds, 1_800);
+    }
+
+    #[test]
     fn a_sequence_says_what_becomes_of_its_runs() {
         let documents = read_text(
             "kind: Sequence\nid: nudge\nrunPolicy: RUN_POLICY_MIGRATE\nstepMap: {old: \"\"}\nsteps: []\n",
