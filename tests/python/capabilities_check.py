@@ -331,6 +331,8 @@ class Rows:
         equal("of previous", [(8, 12), (4, 8)], [(s.of_previous.numerator, s.of_previous.denominator) for s in stages[1:]])
         groups = {group.value: [stage.reached for stage in group.stages] for group in answer.breakdowns[0].groups}
         equal("by channel", {"chat": [6, 4, 2], "mail": [6, 4, 2]}, groups)
+        alike = [round(group.converted_difference.value, 9) for group in answer.breakdowns[0].groups]
+        equal("against all other channels", [0.0, 0.0], alike)
         trend = [(bucket.start_date, bucket.entered, bucket.converted) for bucket in answer.trend_best]
         equal("by week", [("2026-03-02", 7, 2), ("2026-03-09", 5, 2)], trend)
 

@@ -5,6 +5,7 @@
 //! clock: the facts, the instant of the question and the shape of the funnel are
 //! arguments.
 
+use self::proportion::Difference;
 use crate::funnel::{Funnel, Goal, Property, StageOrder, SubjectKind};
 use crate::time::Timestamp;
 
@@ -214,4 +215,7 @@ pub struct Group {
     pub is_other: bool,
     /// Its figures.
     pub figures: Figures,
+    /// Share of its units that reached the last stage less that of all other groups together;
+    /// absent where one of the two has no units.
+    pub converted_difference: Option<Difference>,
 }

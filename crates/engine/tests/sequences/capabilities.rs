@@ -4,7 +4,6 @@ use rekindle_core::event::Author;
 use rekindle_core::funnel::{Funnel, OwedBy, Property, PropertyScope, templates};
 use rekindle_core::ingest::NewEvent;
 use rekindle_core::mark::MarkKind;
-use rekindle_core::metrics::proportion::difference;
 use rekindle_core::metrics::{BreakdownSpec, Period, Ratio};
 use rekindle_core::sequence::{
     Action, Branch, Case, Occasion, OnEvent, SendEmail, Sequence, Step, Trigger, Wait, WaitFor,
@@ -309,7 +308,7 @@ async fn a_preview_shows_every_block_for_each_segment_and_a_customer_gets_that_o
     }
 }
 
-/// S4-29: counts by variant are the service's; what they prove is said by a function of the core.
+/// S4-29.
 #[tokio::test]
 async fn landing_pages_are_told_apart_by_their_counts_and_compared_by_the_test_of_two_shares() {
     for database in databases().await {
@@ -346,17 +345,19 @@ async fn landing_pages_are_told_apart_by_their_counts_and_compared_by_the_test_o
             compare: None,
         };
         let answer = house.engine.query_funnel(house.scope, question).await.expect("an answer");
-        let converted = |page: &str| {
+        let group = |page: &str| {
             let group = answer.breakdowns[0].iter().find(|group| group.value == page);
-            group.expect("a page that somebody saw").figures.converted
+            group.expect("a page that somebody saw")
         };
-        let (calm, loud) = (converted("calm"), converted("loud"));
-        assert_eq!(calm, Ratio { numerator: 10, denominator: 40 }, "{}", database.name);
-        assert_eq!(loud, Ratio { numerator: 22, denominator: 40 }, "{}", database.name);
-        let found = difference(loud, calm).expect("both were seen");
+        let (calm, loud) = (group("calm"), group("loud"));
+        let converted = |numerator| Ratio { numerator, denominator: 40 };
+        assert_eq!(calm.figures.converted, converted(10), "{}", database.name);
+        assert_eq!(loud.figures.converted, converted(22), "{}", database.name);
+        let found = loud.converted_difference.expect("both were seen");
         // By erfc and Newcombe's formula in another language.
         assert!((found.p_value.expect("enough of both") - 0.006_169_899_320_544).abs() < 1e-12, "{found:?}");
         assert!((found.interval.low - 0.085_287_885_926_057).abs() < 1e-12, "{found:?}");
         assert!(found.is_more());
+        assert!(calm.converted_difference.expect("both were seen").is_less());
     }
 }

@@ -139,6 +139,7 @@ fn groups_and_buckets_follow_the_figures() {
         is_other,
         stages: vec![stage(0, "asked", reached, reached), stage(1, "answered", reached / 2, reached)],
         converted: Some(ratio(1, 2)),
+        converted_difference: None,
     };
     answer.breakdowns = vec![v1::FunnelBreakdown {
         spec: Some(v1::BreakdownSpec {
@@ -176,6 +177,36 @@ FROM        ENTERED  CONVERTED   RATE  ENTERED*  CONVERTED*  MATURE
 * every attempt counts in its own bucket
 "
     );
+}
+
+#[test]
+fn groups_are_compared_with_the_others_where_there_is_room() {
+    let group = |value: &str, difference| v1::BreakdownGroup {
+        value: value.to_owned(),
+        stages: vec![stage(0, "asked", 80, 80), stage(1, "answered", 40, 80)],
+        converted: Some(ratio(1, 2)),
+        converted_difference: Some(v1::ShareDifference {
+            value: difference,
+            interval: Some(v1::Interval { low: difference - 0.1, high: difference + 0.1 }),
+            p_value: None,
+        }),
+        ..Default::default()
+    };
+    let mut answer = answer();
+    answer.breakdowns =
+        vec![v1::FunnelBreakdown { spec: None, groups: vec![group("pro", 0.25), group("free", -0.25)] }];
+    let text = funnel(&answer, 80, false);
+    let (_, groups) = text.split_once("by \n").expect("a breakdown");
+    assert_eq!(
+        groups,
+        "\
+VALUE  ASKED  ANSWERED  CONVERTED               VS OTHERS
+pro       80        40      50.0%  +25.0 (+15.0 to +35.0)
+free      80        40      50.0%  -25.0 (-35.0 to -15.0)
+"
+    );
+    let narrow = funnel(&answer, 40, false);
+    assert!(narrow.contains("pro       80        40      50.0%\n"), "{narrow}");
 }
 
 #[test]

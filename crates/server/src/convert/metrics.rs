@@ -9,7 +9,7 @@ use rekindle_engine::metrics::{FunnelAnswer, SubjectLine};
 use rekindle_proto::v1;
 
 use super::funnel::to_fill;
-use super::proportion::to_ratio;
+use super::proportion::{to_difference, to_ratio};
 use super::stage::to_property;
 use super::{choice, time};
 use crate::name::Collection;
@@ -134,6 +134,7 @@ fn to_breakdown(spec: &BreakdownSpec, groups: &[Group], funnel: &Funnel) -> v1::
         is_other: group.is_other,
         stages: to_stages(&group.figures, funnel),
         converted: Some(to_ratio(group.figures.converted)),
+        converted_difference: group.converted_difference.as_ref().map(to_difference),
     };
     v1::FunnelBreakdown {
         spec: Some(v1::BreakdownSpec {
@@ -170,7 +171,8 @@ fn to_distribution(distribution: &Distribution) -> v1::Distribution {
 
 #[cfg(test)]
 mod tests {
-    use rekindle_core::funnel::Stage;
+    use rekindle_core::funnel::{Property, PropertyScope, Stage};
+    use rekindle_core::metrics::proportion::difference;
 
     use super::*;
 
@@ -192,6 +194,24 @@ mod tests {
         assert_eq!(ratios[0], v1::Ratio { numerator: 8, denominator: 8 });
         assert_eq!(ratios[1], v1::Ratio { numerator: 2, denominator: 8 });
         assert_eq!((stages[1].index, stages[1].display_name.as_str()), (1, "solved"));
+    }
+
+    #[test]
+    fn a_group_is_told_with_what_it_differs_by_from_the_others() {
+        let of = |numerator, denominator| Ratio { numerator, denominator };
+        let group = |converted_difference| Group {
+            value: "loud".into(),
+            is_other: false,
+            figures: Figures::default(),
+            converted_difference,
+        };
+        let property = Property { scope: PropertyScope::Event, key: "page".into() };
+        let spec = BreakdownSpec { property, top: 10, at_entry: false };
+        let groups = [group(difference(of(30, 50), of(20, 80))), group(None)];
+        let told = to_breakdown(&spec, &groups, &two_stages()).groups;
+        let differs = told[0].converted_difference.expect("of something");
+        assert!((differs.value - 0.35).abs() < 1e-12 && differs.interval.is_some(), "{differs:?}");
+        assert_eq!(told[1].converted_difference, None);
     }
 
     #[test]
