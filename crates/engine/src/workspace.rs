@@ -14,6 +14,7 @@ use rekindle_ports::{Deliver, Tx};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Invalid, Precondition, ResourceKind};
+use crate::loops::scheduler;
 
 /// Most calendars of a workspace.
 const MOST_CALENDARS: usize = 50;
@@ -37,7 +38,8 @@ impl Engine {
         self.read(scope, |tx, _| Box::pin(async { Ok(tx.workspace().await?) })).await
     }
 
-    /// Changes the workspace. Funnel revisions keep the calendars that they were published with.
+    /// Changes the workspace. Funnel revisions keep the calendars that they were published with;
+    /// schedules that name no zone come round by the new one from now on.
     pub async fn update_workspace(
         &self,
         scope: Scope,
@@ -57,8 +59,12 @@ impl Engine {
                     .into_result(change.body)
                     .map_err(|violations| EngineError::invalid(Invalid::Field, violations))?;
                 check_calendars_in_use(tx, &row.body, &body).await?;
+                let moves = body.zone != row.body.zone;
                 let row = WorkspaceRow { body, revision: row.revision + 1, updated_at: now };
                 tx.save_workspace(&row).await?;
+                if moves {
+                    scheduler::follow_workspace(tx, now).await?;
+                }
                 Ok(row)
             })
         })

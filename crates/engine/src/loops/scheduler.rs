@@ -145,6 +145,41 @@ pub(crate) async fn plan(tx: &mut dyn Tx, row: &SequenceRow, now: Timestamp) -> 
     }
 }
 
+/// Brings forward what comes earlier in the workspace's new zone, of the schedules that name none. What
+/// comes later there is put off when it is looked at, and a time that is half done stays.
+pub(crate) async fn follow_workspace(tx: &mut dyn Tx, now: Timestamp) -> EngineResult<()> {
+    let mut after = String::new();
+    loop {
+        let rows = tx.sequences(&after, BATCH).await?;
+        for row in &rows {
+            if goes_by_workspace(row) {
+                bring_forward(tx, row, now).await?;
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == BATCH as usize => after.clone_from(&last.id),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Whether a sequence comes round, and by the workspace's clock.
+fn goes_by_workspace(row: &SequenceRow) -> bool {
+    row.state == SequenceState::Active
+        && matches!(&row.body.trigger.on, Occasion::Schedule(on) if on.zone.is_empty())
+}
+
+async fn bring_forward(tx: &mut dyn Tx, row: &SequenceRow, now: Timestamp) -> EngineResult<()> {
+    let Some(at) = Clock::of(tx, row).await?.and_then(|clock| clock.next_after(now)) else {
+        return Ok(());
+    };
+    let planned = tx.lock_schedule(&row.id).await?;
+    if let Some(plan) = planned.filter(|plan| plan.cursor.is_none() && at < plan.fires_at) {
+        tx.save_schedule(&ScheduleRow { fires_at: at, look_at: at, ..plan }).await?;
+    }
+    Ok(())
+}
+
 /// A schedule on the clock of its zone.
 struct Clock {
     on: OnSchedule,
