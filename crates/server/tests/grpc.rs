@@ -16,6 +16,8 @@ mod messages;
 mod patience;
 #[path = "grpc/recovery.rs"]
 mod recovery;
+#[path = "grpc/replays.rs"]
+mod replays;
 #[path = "grpc/targets.rs"]
 mod targets;
 #[path = "grpc/transport.rs"]

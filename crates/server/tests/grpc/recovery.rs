@@ -28,7 +28,7 @@ const FUNNEL: &str = "workspaces/default/funnels/support";
 const RELAY: &str = "workspaces/default/destinations/relay";
 const SEQUENCE: &str = "workspaces/default/sequences/nudge";
 
-fn options() -> LoopOptions {
+pub fn options() -> LoopOptions {
     let lease = Lease { owner: "one".into(), ttl: MINUTE };
     LoopOptions { lease, poll: Duration::from_millis(1), concurrency: 4 }
 }
@@ -68,7 +68,7 @@ fn nudge() -> v1::Sequence {
 }
 
 /// A workspace in which a nudge is ready to start.
-async fn prepared() -> Server {
+pub async fn prepared() -> Server {
     let server = Server::start().await;
     let mut funnel = two_stages();
     funnel.stages[0].stall = Some(v1::SilenceRule { after: Some(minutes(20)), ..Default::default() });
@@ -101,7 +101,7 @@ async fn prepared() -> Server {
     server
 }
 
-async fn set_sender(server: &Server) {
+pub async fn set_sender(server: &Server) {
     let sender = v1::Mailbox { display_name: "Shop".into(), address: "shop@example.invalid".into() };
     let workspace = v1::Workspace { name: WORKSPACE.into(), sender: Some(sender), ..Default::default() };
     let update = v1::UpdateWorkspaceRequest { workspace: Some(workspace), update_mask: None };
@@ -110,7 +110,7 @@ async fn set_sender(server: &Server) {
 }
 
 /// Ada asks at the clock's now, and has an address.
-async fn ada_asks(server: &Server) {
+pub async fn ada_asks(server: &Server) {
     let attributes = [("email".to_owned(), rekindle_core::value::Value::from("ada@example.invalid"))];
     let update = v1::UpdateCustomerAttributesRequest {
         name: CUSTOMER.into(),

@@ -3,6 +3,7 @@
 mod connections;
 mod journeys;
 mod plans;
+mod replays;
 mod resources;
 mod rows;
 mod subjects;
