@@ -127,6 +127,22 @@ async fn a_report_gives_the_figures_of_what_was_imported() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_is_listed_and_read_and_cannot_be_deleted() {
+    let desk = Desk::open().await;
+    // Nothing failed, so that it is through at once.
+    let through = json(&desk.runs(&["replay", "--since", "2026-01-01", "-o", "json"]).await);
+    assert_eq!(through[0]["state"], json!("STATE_DONE"), "{through}");
+    assert_eq!(json(&desk.runs(&["list", "replays", "-o", "json"]).await), through);
+    let name = word(&through[0]["name"]);
+    let id = name.rsplit('/').next().expect("a part of a name");
+    assert_eq!(json(&desk.runs(&["get", "replay", id, "-o", "json"]).await), through[0]);
+    let table = desk.runs(&["list", "replays"]).await;
+    assert!(table.contains(id) && table.contains("done"), "{table}");
+    assert_eq!(desk.command(&["list", "replays", "--state", "done"]).await.code, Some(2));
+    assert_eq!(desk.command(&["delete", "replay", id, "--yes"]).await.code, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_codes_say_whose_fault_it_was() {
     let desk = Desk::open().await;
     let bad = desk.file("bad.jsonl", BAD.lines().next().unwrap_or_default());

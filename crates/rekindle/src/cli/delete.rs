@@ -28,7 +28,7 @@ pub struct Args {
 /// Asks, deletes, and says so.
 pub async fn run(args: &Args) -> Result<(), Failure> {
     let kind = args.kind;
-    if matches!(kind, Kind::Workspace | Kind::Run | Kind::Delivery) {
+    if matches!(kind, Kind::Workspace | Kind::Run | Kind::Delivery | Kind::Replay) {
         return Err(Failure::Invalid(format!("a {} cannot be deleted", kind.word().to_lowercase())));
     }
     let name = kind.name(&args.target.workspace, &args.name);
@@ -70,7 +70,7 @@ async fn delete(connection: &Connection, kind: Kind, name: String, etag: String)
                 erased.erased_conversation_count, erased.erased_event_count
             );
         }
-        Kind::Workspace | Kind::Run | Kind::Delivery => {}
+        Kind::Workspace | Kind::Run | Kind::Delivery | Kind::Replay => {}
     }
     Ok(())
 }

@@ -94,6 +94,7 @@ pub async fn fetch(connection: &Connection, kind: Kind, typed: &str) -> Result<V
         Kind::Delivery => {
             read!(connection.deliveries(), get_delivery, GetDeliveryRequest, delivery, name)
         }
+        Kind::Replay => read!(connection.replays(), get_replay, GetReplayRequest, replay, name),
         Kind::Suppression => suppression(connection, typed).await,
     }
 }

@@ -37,6 +37,9 @@ pub enum Kind {
     /// What was sent
     #[value(name = "deliveries", alias = "delivery")]
     Delivery,
+    /// Failures that are done again
+    #[value(name = "replays", alias = "replay")]
+    Replay,
 }
 
 /// How a cell is told.
@@ -71,6 +74,7 @@ impl Kind {
             Self::Customer => "customers",
             Self::Run => "runs",
             Self::Delivery => "deliveries",
+            Self::Replay => "replays",
         }
     }
 
@@ -86,6 +90,7 @@ impl Kind {
             Self::Customer => "Customer",
             Self::Run => "Run",
             Self::Delivery => "Delivery",
+            Self::Replay => "Replay",
         }
     }
 
@@ -190,6 +195,16 @@ impl Kind {
                 ("why", &["reason"], Cell::Text),
                 ("updated", &["updateTime"], Cell::Text),
             ],
+            Self::Replay => &[
+                ("name", &["name"], Cell::Id),
+                ("state", &["state"], Cell::Word("STATE_")),
+                ("of", &["delivery", "run", "failures.sequence", "failures.destination"], Cell::Id),
+                ("failures", &["totalCount"], Cell::Number),
+                ("replayed", &["replayedCount"], Cell::Number),
+                ("skipped", &["skippedCount"], Cell::Number),
+                ("began", &["createTime"], Cell::Text),
+                ("ended", &["endTime"], Cell::Text),
+            ],
         }
     }
 }
@@ -247,6 +262,28 @@ mod tests {
             [
                 vec!["mail", "enabled", "mx.invalid", "", ""],
                 vec!["hook", "disabled", "https://h.invalid", "gone", "2026-01-02T03:04:05+00:00"],
+            ]
+        );
+    }
+
+    #[test]
+    fn a_replay_is_told_by_what_it_is_about_its_state_and_its_counts() {
+        let values = [
+            json!({"name": "workspaces/default/replays/r-1", "state": "STATE_DONE",
+                   "failures": {"period": {"startTime": "2026-01-02T03:04:05+00:00"},
+                                "sequence": "workspaces/default/sequences/nudge"},
+                   "totalCount": "1200", "doneCount": "1200", "replayedCount": "1150", "skippedCount": "50",
+                   "createTime": "2026-01-03T03:04:05+00:00", "endTime": "2026-01-03T03:05:05+00:00"}),
+            json!({"name": "workspaces/default/replays/r-2", "state": "STATE_RUNNING",
+                   "run": "workspaces/default/runs/u-1", "totalCount": "1",
+                   "createTime": "2026-01-03T03:04:05+00:00"}),
+        ];
+        let (began, ended) = ("2026-01-03T03:04:05+00:00", "2026-01-03T03:05:05+00:00");
+        assert_eq!(
+            Kind::Replay.rows(&values).cells,
+            [
+                vec!["r-1", "done", "nudge", "1200", "1150", "50", began, ended],
+                vec!["r-2", "running", "u-1", "1", "0", "0", began, ""],
             ]
         );
     }

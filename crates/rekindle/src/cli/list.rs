@@ -115,6 +115,7 @@ async fn fetch(connection: &Connection, args: &Args) -> Result<Listing, Failure>
             conversation: asked.conversation.clone(),
             customer: asked.customer.clone()
         }) -> deliveries),
+        Kind::Replay => list!(connection, limit, replays.list_replays(ListReplaysRequest {}) -> replays),
         Kind::Suppression => {
             list!(connection, limit, suppressions.list_suppressions(ListSuppressionsRequest {
                 reason: asked.reason,

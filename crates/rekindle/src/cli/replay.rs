@@ -10,10 +10,9 @@ use rekindle_proto::v1::replay::{State, What};
 
 use crate::cli::connection::{Connection, Target};
 use crate::cli::kind::Kind;
-use crate::cli::output::{self, Format, Sheet};
+use crate::cli::output::{self, Format};
 use crate::cli::{Failure, names, report};
 use crate::render::number::count;
-use crate::render::table::Align;
 
 /// Time between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(250);
@@ -50,7 +49,7 @@ pub struct Args {
 pub async fn run(args: &Args) -> Result<(), Failure> {
     let workspace = &args.target.workspace;
     if let Some(typed) = &args.cancel {
-        let name = names::full(workspace, "replays", typed);
+        let name = Kind::Replay.name(workspace, typed);
         let connection = Connection::open(&args.target).await?;
         let answer = connection.replays().cancel_replay(v1::CancelReplayRequest { name }).await?;
         return print(args.output, &answer.into_inner().replay.unwrap_or_default());
@@ -103,36 +102,6 @@ async fn watched(connection: &Connection, mut replay: v1::Replay) -> Result<v1::
 }
 
 fn print(format: Format, replay: &v1::Replay) -> Result<(), Failure> {
-    output::print(format, &[output::value(replay)?], &sheet(replay))
-}
-
-fn sheet(replay: &v1::Replay) -> Sheet {
-    let word = replay.state().as_str_name().trim_start_matches("STATE_").to_lowercase();
-    let counts = [replay.total_count, replay.replayed_count, replay.skipped_count];
-    let mut cells = vec![names::short(&replay.name), word];
-    cells.extend(counts.map(count));
-    Sheet {
-        header: ["name", "state", "failures", "replayed", "skipped"].map(str::to_owned).into(),
-        cells: vec![cells],
-        aligns: vec![Align::Left, Align::Left, Align::Right, Align::Right, Align::Right],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_replay_is_told_by_its_name_its_state_and_its_counts() {
-        let replay = v1::Replay {
-            name: "workspaces/default/replays/r-1".into(),
-            state: State::Done.into(),
-            total_count: 1_200,
-            done_count: 1_200,
-            replayed_count: 1_150,
-            skipped_count: 50,
-            ..v1::Replay::default()
-        };
-        assert_eq!(sheet(&replay).cells, [["r-1", "done", "1,200", "1,150", "50"]]);
-    }
+    let values = [output::value(replay)?];
+    output::print(format, &values, &Kind::Replay.rows(&values))
 }
