@@ -18,8 +18,12 @@ mod creates;
 mod definitions;
 #[path = "sequences/edits.rs"]
 mod edits;
+#[path = "sequences/erased.rs"]
+mod erased;
 #[path = "sequences/explain.rs"]
 mod explain;
+#[path = "sequences/fires.rs"]
+mod fires;
 #[path = "sequences/holdout.rs"]
 mod holdout;
 #[path = "sequences/house.rs"]
@@ -28,16 +32,20 @@ mod house;
 mod late;
 #[path = "sequences/limits.rs"]
 mod limits;
-#[path = "sequences/occasions.rs"]
-mod occasions;
 #[path = "sequences/logged.rs"]
 mod logged;
+#[path = "sequences/occasions.rs"]
+mod occasions;
+#[path = "sequences/ours.rs"]
+mod ours;
 #[path = "sequences/outcomes.rs"]
 mod outcomes;
 #[path = "sequences/paused.rs"]
 mod paused;
 #[path = "sequences/poison.rs"]
 mod poison;
+#[path = "sequences/recommended.rs"]
+mod recommended;
 #[path = "sequences/recovery.rs"]
 mod recovery;
 #[path = "sequences/replay.rs"]
@@ -46,10 +54,14 @@ mod replay;
 mod resources;
 #[path = "sequences/schedules.rs"]
 mod schedules;
+#[path = "sequences/shares.rs"]
+mod shares;
 #[path = "sequences/simulate.rs"]
 mod simulate;
 #[path = "sequences/stages.rs"]
 mod stages;
+#[path = "sequences/stamps.rs"]
+mod stamps;
 #[path = "sequences/stopping.rs"]
 mod stopping;
 #[path = "sequences/targets.rs"]
