@@ -73,9 +73,8 @@ impl Loops {
         if page.left.is_empty() {
             return Ok(true);
         }
-        let work = |subjects| -> BoxFuture<'_, _> {
-            Box::pin(self.take_in_alone(scope, &page.time, subjects))
-        };
+        let work =
+            |subjects| -> BoxFuture<'_, _> { Box::pin(self.take_in_alone(scope, &page.time, subjects)) };
         let pass_over = |subject: &Uuid, error: &EngineError| {
             tracing::error!(sequence, %subject, error = causes(error), "a subject of a schedule is passed over");
         };
@@ -93,9 +92,7 @@ impl Loops {
 
     async fn take_in_alone(&self, scope: Scope, time: &Time, subjects: Vec<Uuid>) -> EngineResult<TakenIn> {
         let inner = &self.inner;
-        inner
-            .write(scope, &|tx, now| alone(tx, Arc::clone(inner), time.clone(), subjects.clone(), now))
-            .await
+        inner.write(scope, &|tx, now| alone(tx, Arc::clone(inner), time.clone(), subjects.clone(), now)).await
     }
 
     /// Turns a page all of whose subjects have had their turn; whether it was there to be turned.

@@ -126,10 +126,8 @@ async fn one_mail_or_one_run_is_replayed_by_its_name_while_something_in_it_faile
     create(&server, asks(delivery())).await;
     while server.test.engine.replay_step(Scope::of("default")).await.expect("replays go on") {}
     work(&server).await;
-    let expected = [
-        (delivery(), "DELIVERY_NOT_REPLAYABLE", "DELIVERED"),
-        (run(), "RUN_NOT_REPLAYABLE", "COMPLETED"),
-    ];
+    let expected =
+        [(delivery(), "DELIVERY_NOT_REPLAYABLE", "DELIVERED"), (run(), "RUN_NOT_REPLAYABLE", "COMPLETED")];
     for (what, expected, state) in expected {
         let refused = client(&server).create_replay(asks(what)).await.expect_err("nothing failed");
         let (why, details) = reason(&refused);

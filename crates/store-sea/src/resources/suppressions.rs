@@ -51,16 +51,13 @@ pub(super) async fn page(
     limit: u32,
 ) -> StoreResult<Vec<SuppressionRow>> {
     let (rest, values) = match after {
-        Some((kind, value)) => (
-            format!(" AND (kind, name) > ({}, {})", kind.code(), tx.bind(1)),
-            vec![value.clone().into()],
-        ),
+        Some((kind, value)) => {
+            (format!(" AND (kind, name) > ({}, {})", kind.code(), tx.bind(1)), vec![value.clone().into()])
+        }
         None => (String::new(), Vec::new()),
     };
-    let sql = format!(
-        "SELECT * FROM suppressions WHERE {}{rest} ORDER BY kind, name LIMIT {limit}",
-        tx.here()
-    );
+    let sql =
+        format!("SELECT * FROM suppressions WHERE {}{rest} ORDER BY kind, name LIMIT {limit}", tx.here());
     tx.all(&sql, values).await?.iter().map(suppression).collect()
 }
 

@@ -158,8 +158,11 @@ async fn a_replay_reads_back_as_it_was_written_last_and_only_in_its_workspace() 
 #[tokio::test]
 async fn replays_are_listed_newest_first_and_worked_on_oldest_first() {
     for database in databases().await {
-        let over = [(3, ReplayState::Done), (4, ReplayState::Cancelled)]
-            .map(|(number, state)| ReplayRow { state, ended_at: Some(at(50)), ..replay(number, 20) });
+        let over = [(3, ReplayState::Done), (4, ReplayState::Cancelled)].map(|(number, state)| ReplayRow {
+            state,
+            ended_at: Some(at(50)),
+            ..replay(number, 20)
+        });
         let [done, cancelled] = over;
         saved(&database.store, &[replay(5, 10), done, cancelled, replay(1, 30), replay(2, 30)]).await;
         let mut tx = begin(&database.store).await;

@@ -46,8 +46,8 @@ mod tests {
         TargetArm { id: id.into(), after, weight }
     }
 
-    fn rule(after: i64, owed_by: OwedBy) -> Option<SilenceRule> {
-        Some(SilenceRule { after, basis: TimeBasis::Wall, owed_by })
+    fn rule(after: i64, owed_by: OwedBy) -> SilenceRule {
+        SilenceRule { after, basis: TimeBasis::Wall, owed_by }
     }
 
     /// Three stages, the first of which tries out two targets.
@@ -59,8 +59,8 @@ mod tests {
         };
         let arms = vec![arm("hour", HOUR, 1), arm("half", 30 * MINUTE, 1)];
         let tried = Stage {
-            stall: rule(HOUR, OwedBy::Agent),
-            abandon: rule(2 * HOUR, OwedBy::Agent),
+            stall: Some(rule(HOUR, OwedBy::Agent)),
+            abandon: Some(rule(2 * HOUR, OwedBy::Agent)),
             target_experiment: Some(TargetExperiment { id: "faster".into(), arms }),
             ..stage("asked")
         };
@@ -126,7 +126,7 @@ mod tests {
         let mut other = funnel();
         experiment(&mut other).arms[1].after = 3 * HOUR;
         assert_eq!(wrong(&other), ["stages[0].targetExperiment.arms[1].after"]);
-        other.stages[0].abandon = rule(2 * HOUR, OwedBy::Customer);
+        other.stages[0].abandon = Some(rule(2 * HOUR, OwedBy::Customer));
         assert_eq!(wrong(&other), Vec::<String>::new());
     }
 }
