@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_ports::Deliver;
@@ -77,8 +78,11 @@ pub struct Stop {
     pub sends: CancellationToken,
 }
 
-/// Rows claimed at once: a batch amortises the claim, and a dead replica holds no more than this.
+/// Rows claimed at once: a batch amortises the claim.
 const BATCH: u32 = 200;
+/// Batches of a bucket that are worked on side by side where that many are due: each mostly waits for
+/// the database. A dead replica holds no more than these.
+const SIDE_BY_SIDE: usize = 4;
 
 impl Loops {
     /// Loops of an engine.
@@ -186,6 +190,22 @@ impl Loops {
     pub(crate) fn lease(&self) -> &Lease {
         &self.options.lease
     }
+}
+
+/// Claims batches until one is not full, or as many are held as are worked on side by side.
+///
+/// Where a claim fails after others, these are worked on: the next turn will meet the error.
+async fn batches<'a, T>(
+    claim: impl Fn() -> BoxFuture<'a, EngineResult<Vec<T>>>,
+) -> EngineResult<Vec<Vec<T>>> {
+    let mut claimed = vec![claim().await?];
+    while claimed.len() < SIDE_BY_SIDE
+        && claimed.last().is_some_and(|last| last.len() == BATCH as usize)
+        && let Ok(more) = claim().await
+    {
+        claimed.push(more);
+    }
+    Ok(claimed)
 }
 
 /// How many rows were claimed; 0, and a word in the log, where that failed.

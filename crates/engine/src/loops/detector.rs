@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use rekindle_core::Timestamp;
 use rekindle_core::detect::{detect, reason};
 use rekindle_core::funnel::{CompiledFunnel, SubjectKind};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::together::{Worked, together};
-use super::{BATCH, Loops, by_scope};
+use super::{BATCH, Loops, batches, by_scope};
 use crate::engine::Inner;
 use crate::enroll::silences::{self, Noticed};
 use crate::error::{EngineError, EngineResult};
@@ -28,21 +28,10 @@ impl Loops {
     /// Claims due timers of a bucket and looks at their journeys.
     pub(super) async fn notice(&self, bucket: i16, now: Timestamp) -> EngineResult<usize> {
         let (lease, scope) = (self.lease(), Self::bucket_scope(bucket));
-        let claims = self
-            .inner
-            .write_unit(Unit::ClaimTimers, scope, &|tx, _| {
-                let lease = lease.clone();
-                Box::pin(async move { Ok(tx.claim_timers(bucket, now, &lease, BATCH).await?) })
-            })
-            .await?;
-        let mut claimed = claims.len();
-        for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
-            let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.look(scope, claims)) };
-            let Worked { busy, .. } = together(claims, work, complain).await?;
-            claimed -= busy.len();
-            self.give_back_timers(scope, busy).await?;
-            self.inner.bells.ring(Queue::Runs);
-        }
+        let claim = || -> BoxFuture<'_, _> { Box::pin(self.claim_timers(bucket, now)) };
+        let claims = batches(claim).await?.into_iter();
+        let worked = join_all(claims.map(|claims| self.look_at(claims))).await;
+        let mut claimed = worked.into_iter().sum::<EngineResult<usize>>()?;
         if !self.lost_timers.is_due(claimed) {
             return Ok(claimed);
         }
@@ -64,6 +53,28 @@ impl Loops {
             self.look_alone(claim).await?;
         }
         Ok(claimed)
+    }
+
+    async fn claim_timers(&self, bucket: i16, now: Timestamp) -> EngineResult<Vec<Claimed<TimerKey>>> {
+        self.inner
+            .write_unit(Unit::ClaimTimers, Self::bucket_scope(bucket), &|tx, _| {
+                let lease = self.lease().clone();
+                Box::pin(async move { Ok(tx.claim_timers(bucket, now, &lease, BATCH).await?) })
+            })
+            .await
+    }
+
+    /// Looks at the journeys of claimed timers; how many that were.
+    async fn look_at(&self, claims: Vec<Claimed<TimerKey>>) -> EngineResult<usize> {
+        let mut looked_at = claims.len();
+        for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
+            let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.look(scope, claims)) };
+            let Worked { busy, .. } = together(claims, work, complain).await?;
+            looked_at -= busy.len();
+            self.give_back_timers(scope, busy).await?;
+            self.inner.bells.ring(Queue::Runs);
+        }
+        Ok(looked_at)
     }
 
     async fn look(&self, scope: Scope, claims: Vec<Claimed<TimerKey>>) -> EngineResult<Looked> {

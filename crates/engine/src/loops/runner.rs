@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_ports::ledger::RunKey;
@@ -12,7 +12,7 @@ use rekindle_ports::store::Queue;
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::together::{Worked, together};
 use super::walk::{Walked, advance};
-use super::{BATCH, Loops, by_scope};
+use super::{BATCH, Loops, batches, by_scope};
 use crate::error::{EngineError, EngineResult};
 use crate::failpoint::Unit;
 use crate::runs::ending;
@@ -24,24 +24,10 @@ impl Loops {
     /// Claims due runs of a bucket and takes each a step further.
     pub(super) async fn advance(&self, bucket: i16, now: Timestamp) -> EngineResult<usize> {
         let (lease, scope) = (self.lease(), Self::bucket_scope(bucket));
-        let claims = self
-            .inner
-            .write_unit(Unit::ClaimRuns, scope, &|tx, _| {
-                let lease = lease.clone();
-                Box::pin(async move { Ok(tx.claim_runs(bucket, now, &lease, BATCH).await?) })
-            })
-            .await?;
-        let mut claimed = claims.len();
-        for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
-            if self.stop.claims.is_cancelled() {
-                self.give_back_runs(scope, claims).await?;
-            } else {
-                let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.steps(scope, claims)) };
-                let Worked { busy, .. } = together(claims, work, complain).await?;
-                claimed -= busy.len();
-                self.give_back_runs(scope, busy).await?;
-            }
-        }
+        let claim = || -> BoxFuture<'_, _> { Box::pin(self.claim_runs(bucket, now)) };
+        let claims = batches(claim).await?.into_iter();
+        let worked = join_all(claims.map(|claims| self.take_on(claims))).await;
+        let mut claimed = worked.into_iter().sum::<EngineResult<usize>>()?;
         if !self.lost_runs.is_due(claimed) {
             return Ok(claimed);
         }
@@ -63,6 +49,31 @@ impl Loops {
             self.step_alone(claim).await?;
         }
         Ok(claimed)
+    }
+
+    async fn claim_runs(&self, bucket: i16, now: Timestamp) -> EngineResult<Vec<Claimed<RunKey>>> {
+        self.inner
+            .write_unit(Unit::ClaimRuns, Self::bucket_scope(bucket), &|tx, _| {
+                let lease = self.lease().clone();
+                Box::pin(async move { Ok(tx.claim_runs(bucket, now, &lease, BATCH).await?) })
+            })
+            .await
+    }
+
+    /// Takes claimed runs a step further; how many that were.
+    async fn take_on(&self, claims: Vec<Claimed<RunKey>>) -> EngineResult<usize> {
+        let mut taken = claims.len();
+        for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
+            if self.stop.claims.is_cancelled() {
+                self.give_back_runs(scope, claims).await?;
+            } else {
+                let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.steps(scope, claims)) };
+                let Worked { busy, .. } = together(claims, work, complain).await?;
+                taken -= busy.len();
+                self.give_back_runs(scope, busy).await?;
+            }
+        }
+        Ok(taken)
     }
 
     async fn steps(&self, scope: Scope, claims: Vec<Claimed<RunKey>>) -> EngineResult<Stepped> {
