@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_ports::deliver::SendOutcome;
-use rekindle_ports::ledger::DeliveryRow;
+use rekindle_ports::ledger::{DeliveryKey, DeliveryRow};
 use rekindle_ports::resources::{SuppressionKind, SuppressionReason, SuppressionRow};
+use rekindle_ports::rows::Claimed;
 use rekindle_ports::{StoreError, Tx};
 use tokio::sync::{Mutex, oneshot};
 use uuid::Uuid;
@@ -117,12 +118,13 @@ fn record(tx: &mut dyn Tx, endings: Vec<Ending>, now: Timestamp) -> BoxFuture<'_
         let subjects: Vec<Uuid> =
             deliveries.flat_map(|it| [it.conversation, it.customer]).flatten().collect();
         lock_subjects(tx, subjects).await?;
-        let claims: Vec<_> = endings.iter().map(|ending| ending.started.claim.clone()).collect();
+        let claims = newest(endings.iter().map(|ending| &ending.started.claim));
         let mut held: HashMap<String, DeliveryRow> =
             tx.hold_deliveries(&claims).await?.into_iter().map(|it| (it.id.clone(), it)).collect();
         let mut settled = Settled::default();
         for Ending { started, outcome } in endings {
-            let Some(delivery) = held.remove(&started.delivery.id) else {
+            let held = if claims.contains(&started.claim) { held.remove(&started.delivery.id) } else { None };
+            let Some(delivery) = held else {
                 tracing::info!(delivery = %started.delivery.id, "the claim was lost while sending; its outcome is not recorded");
                 continue;
             };
@@ -139,6 +141,19 @@ fn record(tx: &mut dyn Tx, endings: Vec<Ending>, now: Timestamp) -> BoxFuture<'_
         settled.save(tx, now).await?;
         Ok(())
     })
+}
+
+/// The newest claim of each delivery. A worker that lost one and claimed it anew may have the outcomes of
+/// both attempts to record at once: the delivery is held by the newer claim alone.
+fn newest<'a>(claims: impl Iterator<Item = &'a Claimed<DeliveryKey>>) -> Vec<Claimed<DeliveryKey>> {
+    let mut newest: HashMap<&DeliveryKey, &Claimed<DeliveryKey>> = HashMap::new();
+    for claim in claims {
+        let known = newest.entry(&claim.key).or_insert(claim);
+        if known.epoch < claim.epoch {
+            *known = claim;
+        }
+    }
+    newest.into_values().cloned().collect()
 }
 
 async fn suppress_recipient(
@@ -164,4 +179,22 @@ async fn disable(tx: &mut dyn Tx, id: &str, response: &str, now: Timestamp) -> E
         tx.save_destination(&destination).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(id: &str, epoch: i64) -> Claimed<DeliveryKey> {
+        let key = DeliveryKey { scope: Scope::of("default"), id: id.into() };
+        Claimed { key, epoch, crashes: 0 }
+    }
+
+    #[test]
+    fn of_two_claims_of_one_delivery_the_newer_holds_it() {
+        let all = [claim("a", 3), claim("b", 2), claim("a", 5), claim("b", 1)];
+        let mut found = newest(all.iter());
+        found.sort_by(|a, b| a.key.id.cmp(&b.key.id));
+        assert_eq!(found, [claim("a", 5), claim("b", 2)]);
+    }
 }
