@@ -9,7 +9,7 @@ use rekindle_ports::store::schedules::ScheduleRow;
 use sea_orm::{DatabaseBackend, Value};
 use uuid::Uuid;
 
-use crate::sql::{Cell, Columns, Kind};
+use crate::sql::{Cell, Columns, Kind, for_update};
 use crate::store::{SeaTx, get};
 use crate::subjects::replace;
 
@@ -46,18 +46,11 @@ impl Schedules for SeaTx {
 
     async fn lock_schedule(&mut self, sequence: &str) -> StoreResult<Option<ScheduleRow>> {
         let lock = if self.backend == DatabaseBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
-        let sql =
-            format!("SELECT * FROM schedules WHERE {} AND sequence = {}{lock}", self.here(), self.bind(1));
-        let row = self.one(&sql, vec![sequence.into()]).await?;
-        row.map(|row| {
-            Ok(ScheduleRow {
-                sequence: get(&row, T, "sequence")?,
-                fires_at: Timestamp(get(&row, T, "fires_at")?),
-                look_at: Timestamp(get(&row, T, "look_at")?),
-                cursor: get(&row, T, "cursor_subject")?,
-            })
-        })
-        .transpose()
+        self.schedule(sequence, lock).await
+    }
+
+    async fn await_schedule(&mut self, sequence: &str) -> StoreResult<Option<ScheduleRow>> {
+        self.schedule(sequence, for_update(self.backend)).await
     }
 
     async fn save_schedule(&mut self, row: &ScheduleRow) -> StoreResult<()> {
@@ -91,5 +84,22 @@ impl Schedules for SeaTx {
             self.bind(1)
         );
         self.all(&sql, values).await?.iter().map(|row| get(row, "journeys", "subject")).collect()
+    }
+}
+
+impl SeaTx {
+    async fn schedule(&self, sequence: &str, lock: &str) -> StoreResult<Option<ScheduleRow>> {
+        let sql =
+            format!("SELECT * FROM schedules WHERE {} AND sequence = {}{lock}", self.here(), self.bind(1));
+        let row = self.one(&sql, vec![sequence.into()]).await?;
+        row.map(|row| {
+            Ok(ScheduleRow {
+                sequence: get(&row, T, "sequence")?,
+                fires_at: Timestamp(get(&row, T, "fires_at")?),
+                look_at: Timestamp(get(&row, T, "look_at")?),
+                cursor: get(&row, T, "cursor_subject")?,
+            })
+        })
+        .transpose()
     }
 }

@@ -103,7 +103,7 @@ impl Loops {
                 Box::pin(async move {
                     let is_there = page.time.is_there(tx).await?;
                     if is_there {
-                        page.turn(tx).await?;
+                        page.in_the_zone_of_now(tx).await?.turn(tx).await?;
                     }
                     Ok(is_there)
                 })
@@ -170,7 +170,7 @@ async fn bring_forward(tx: &mut dyn Tx, row: &SequenceRow, now: Timestamp) -> En
     let Some(at) = Clock::of(tx, row).await?.and_then(|clock| clock.next_after(now)) else {
         return Ok(());
     };
-    let planned = tx.lock_schedule(&row.id).await?;
+    let planned = tx.await_schedule(&row.id).await?;
     if let Some(plan) = planned.filter(|plan| plan.cursor.is_none() && at < plan.fires_at) {
         tx.save_schedule(&ScheduleRow { fires_at: at, look_at: at, ..plan }).await?;
     }
@@ -243,11 +243,26 @@ struct Page {
 impl Time {
     /// Locks the schedule; whether it is as it was seen.
     async fn is_there(&self, tx: &mut dyn Tx) -> EngineResult<bool> {
-        Ok(tx.lock_schedule(&self.seen.sequence).await?.as_ref() == Some(&self.seen))
+        Ok(tx.await_schedule(&self.seen.sequence).await?.as_ref() == Some(&self.seen))
     }
 }
 
 impl Page {
+    /// The page with its next time by the clock as it is: the workspace may have moved to another zone
+    /// while subjects had their turn.
+    async fn in_the_zone_of_now(self, tx: &mut dyn Tx) -> EngineResult<Self> {
+        let Some(next) = self.next.as_ref().filter(|next| next.cursor.is_none()) else {
+            return Ok(self);
+        };
+        let clock = match tx.peek_sequence(&next.sequence).await? {
+            Some(row) => Clock::of(tx, &row).await?,
+            None => None,
+        };
+        let at = clock.and_then(|clock| clock.next_after(self.time.at)).unwrap_or(next.fires_at);
+        let next = ScheduleRow { fires_at: at, look_at: at, ..next.clone() };
+        Ok(Self { next: Some(next), ..self })
+    }
+
     /// Goes on to the next page, or plans the next time. The caller holds the lock of the schedule.
     async fn turn(&self, tx: &mut dyn Tx) -> EngineResult<()> {
         match &self.next {
@@ -267,7 +282,12 @@ fn open(
     now: Timestamp,
 ) -> BoxFuture<'_, EngineResult<Option<Page>>> {
     Box::pin(async move {
-        let Some(row) = tx.lock_schedule(&sequence).await?.filter(|row| row.look_at <= now) else {
+        let row = match how {
+            How::Together => tx.lock_schedule(&sequence).await?,
+            // A transaction that failed before may not have let go of it yet.
+            How::Alone => tx.await_schedule(&sequence).await?,
+        };
+        let Some(row) = row.filter(|row| row.look_at <= now) else {
             return Ok(None);
         };
         let found = tx.peek_sequence(&sequence).await?;

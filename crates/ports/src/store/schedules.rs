@@ -35,6 +35,9 @@ pub trait Schedules {
     /// A schedule, its row locked; `None` when there is none, or somebody else has it locked.
     async fn lock_schedule(&mut self, sequence: &str) -> StoreResult<Option<ScheduleRow>>;
 
+    /// The same, waiting for whoever has it locked.
+    async fn await_schedule(&mut self, sequence: &str) -> StoreResult<Option<ScheduleRow>>;
+
     /// Writes a schedule, in the place of the one that is there.
     async fn save_schedule(&mut self, row: &ScheduleRow) -> StoreResult<()>;
 

@@ -195,6 +195,7 @@ delegate!(Resources {
 delegate!(Schedules {
     fn due_schedules(bucket: i16, now: Timestamp, limit: u32) -> StoreResult<Vec<(Scope, String)>>;
     fn lock_schedule(sequence: &str) -> StoreResult<Option<ScheduleRow>>;
+    fn await_schedule(sequence: &str) -> StoreResult<Option<ScheduleRow>>;
     fn save_schedule(row: &ScheduleRow) -> StoreResult<()>;
     fn delete_schedule(sequence: &str) -> StoreResult<()>;
     fn live_subjects(funnel: &str, after: Option<Uuid>, limit: u32) -> StoreResult<Vec<Uuid>>;
