@@ -53,6 +53,9 @@ pub struct LoopOptions {
     pub poll: Duration,
     /// Most sends in flight.
     pub concurrency: usize,
+    /// Batches of timers, and of runs, that are worked on side by side where that many are due: each
+    /// holds a connection and mostly waits. 1 on SQLite, which has one writer.
+    pub side_by_side: usize,
 }
 
 /// The loops of one replica.
@@ -80,9 +83,6 @@ pub struct Stop {
 
 /// Rows claimed at once: a batch amortises the claim.
 const BATCH: u32 = 200;
-/// Batches of a bucket that are worked on side by side where that many are due: each mostly waits for
-/// the database. A dead replica holds no more than these.
-const SIDE_BY_SIDE: usize = 4;
 
 impl Loops {
     /// Loops of an engine.
@@ -181,6 +181,24 @@ impl Loops {
         items.into_iter().take_while(|_| !self.stop.claims.is_cancelled())
     }
 
+    /// Claims batches until one is not full, or as many are held as are worked on side by side.
+    ///
+    /// Where a claim fails after others, these are worked on: the next turn will meet the error.
+    async fn batches<'a, T>(
+        &self,
+        claim: impl Fn() -> BoxFuture<'a, EngineResult<Vec<T>>>,
+    ) -> EngineResult<Vec<Vec<T>>> {
+        let mut claimed = vec![claim().await?];
+        while claimed.len() < self.options.side_by_side
+            && claimed.last().is_some_and(|last| last.len() == BATCH as usize)
+            && !self.stop.claims.is_cancelled()
+            && let Ok(more) = claim().await
+        {
+            claimed.push(more);
+        }
+        Ok(claimed)
+    }
+
     /// The scope of a claim: a bucket, whatever the workspace.
     pub(crate) fn bucket_scope(bucket: i16) -> Scope {
         Scope { bucket, workspace: 0 }
@@ -190,22 +208,6 @@ impl Loops {
     pub(crate) fn lease(&self) -> &Lease {
         &self.options.lease
     }
-}
-
-/// Claims batches until one is not full, or as many are held as are worked on side by side.
-///
-/// Where a claim fails after others, these are worked on: the next turn will meet the error.
-async fn batches<'a, T>(
-    claim: impl Fn() -> BoxFuture<'a, EngineResult<Vec<T>>>,
-) -> EngineResult<Vec<Vec<T>>> {
-    let mut claimed = vec![claim().await?];
-    while claimed.len() < SIDE_BY_SIDE
-        && claimed.last().is_some_and(|last| last.len() == BATCH as usize)
-        && let Ok(more) = claim().await
-    {
-        claimed.push(more);
-    }
-    Ok(claimed)
 }
 
 /// How many rows were claimed; 0, and a word in the log, where that failed.

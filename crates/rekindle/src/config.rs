@@ -45,7 +45,7 @@ pub struct DatabaseConfig {
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { url: "sqlite:rekindle.db".into(), max_connections: 10, migrate: false }
+        Self { url: "sqlite:rekindle.db".into(), max_connections: 16, migrate: false }
     }
 }
 

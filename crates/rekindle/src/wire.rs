@@ -109,6 +109,11 @@ pub async fn assemble(
             lease: Lease { owner, ttl: (config.lease.ttl_ms * 1_000) as i64 },
             poll: Duration::from_millis(config.lease.poll_ms),
             concurrency: config.delivery.concurrency,
+            side_by_side: if is_sqlite {
+                1
+            } else {
+                (config.database.max_connections / 4).clamp(1, 4) as usize
+            },
         },
     );
     Ok(App { engine, loops, tracker, token_key, link_key })

@@ -1,4 +1,4 @@
-//! Rules by which sequences take subjects in, parsed and kept for as long as they are in use.
+//! Rules by which sequences take subjects in, parsed once and kept; all are forgotten when there are too many.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

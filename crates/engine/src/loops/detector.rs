@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::locks::{Locked, lock_free_subjects, lock_subjects};
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::together::{Worked, together};
-use super::{BATCH, Loops, batches, by_scope};
+use super::{BATCH, Loops, by_scope};
 use crate::engine::Inner;
 use crate::enroll::silences::{self, Noticed};
 use crate::error::{EngineError, EngineResult};
@@ -29,7 +29,7 @@ impl Loops {
     pub(super) async fn notice(&self, bucket: i16, now: Timestamp) -> EngineResult<usize> {
         let (lease, scope) = (self.lease(), Self::bucket_scope(bucket));
         let claim = || -> BoxFuture<'_, _> { Box::pin(self.claim_timers(bucket, now)) };
-        let claims = batches(claim).await?.into_iter();
+        let claims = self.batches(claim).await?.into_iter();
         let worked = join_all(claims.map(|claims| self.look_at(claims))).await;
         let mut claimed = worked.into_iter().sum::<EngineResult<usize>>()?;
         if !self.lost_timers.is_due(claimed) {
@@ -64,17 +64,29 @@ impl Loops {
             .await
     }
 
-    /// Looks at the journeys of claimed timers; how many that were.
+    /// Looks at the journeys of claimed timers; how many that were. What could not be worked on is given
+    /// back.
     async fn look_at(&self, claims: Vec<Claimed<TimerKey>>) -> EngineResult<usize> {
-        let mut looked_at = claims.len();
+        let (mut looked_at, mut failed) = (0, None);
         for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
+            if self.stop.claims.is_cancelled() {
+                self.give_back_timers(scope, claims).await?;
+                continue;
+            }
             let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.look(scope, claims)) };
-            let Worked { busy, .. } = together(claims, work, complain).await?;
-            looked_at -= busy.len();
-            self.give_back_timers(scope, busy).await?;
-            self.inner.bells.ring(Queue::Runs);
+            match together(claims.clone(), work, complain).await {
+                Ok(Worked { busy, .. }) => {
+                    looked_at += claims.len() - busy.len();
+                    self.give_back_timers(scope, busy).await?;
+                    self.inner.bells.ring(Queue::Runs);
+                }
+                Err(error) => {
+                    self.give_back_timers(scope, claims).await?;
+                    failed = Some(error);
+                }
+            }
         }
-        Ok(looked_at)
+        failed.map_or(Ok(looked_at), Err)
     }
 
     async fn look(&self, scope: Scope, claims: Vec<Claimed<TimerKey>>) -> EngineResult<Looked> {

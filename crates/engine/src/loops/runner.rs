@@ -12,7 +12,7 @@ use rekindle_ports::store::Queue;
 use super::poison::{MOST_FAILURES, MOST_VANISHED, VANISHED, causes, is_its_fault};
 use super::together::{Worked, together};
 use super::walk::{Walked, advance};
-use super::{BATCH, Loops, batches, by_scope};
+use super::{BATCH, Loops, by_scope};
 use crate::error::{EngineError, EngineResult};
 use crate::failpoint::Unit;
 use crate::runs::ending;
@@ -25,7 +25,7 @@ impl Loops {
     pub(super) async fn advance(&self, bucket: i16, now: Timestamp) -> EngineResult<usize> {
         let (lease, scope) = (self.lease(), Self::bucket_scope(bucket));
         let claim = || -> BoxFuture<'_, _> { Box::pin(self.claim_runs(bucket, now)) };
-        let claims = batches(claim).await?.into_iter();
+        let claims = self.batches(claim).await?.into_iter();
         let worked = join_all(claims.map(|claims| self.take_on(claims))).await;
         let mut claimed = worked.into_iter().sum::<EngineResult<usize>>()?;
         if !self.lost_runs.is_due(claimed) {
@@ -60,20 +60,27 @@ impl Loops {
             .await
     }
 
-    /// Takes claimed runs a step further; how many that were.
+    /// Takes claimed runs a step further; how many that were. What could not be worked on is given back.
     async fn take_on(&self, claims: Vec<Claimed<RunKey>>) -> EngineResult<usize> {
-        let mut taken = claims.len();
+        let (mut taken, mut failed) = (0, None);
         for (scope, claims) in by_scope(claims, |claim| claim.key.scope) {
             if self.stop.claims.is_cancelled() {
                 self.give_back_runs(scope, claims).await?;
-            } else {
-                let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.steps(scope, claims)) };
-                let Worked { busy, .. } = together(claims, work, complain).await?;
-                taken -= busy.len();
-                self.give_back_runs(scope, busy).await?;
+                continue;
+            }
+            let work = |claims| -> BoxFuture<'_, _> { Box::pin(self.steps(scope, claims)) };
+            match together(claims.clone(), work, complain).await {
+                Ok(Worked { busy, .. }) => {
+                    taken += claims.len() - busy.len();
+                    self.give_back_runs(scope, busy).await?;
+                }
+                Err(error) => {
+                    self.give_back_runs(scope, claims).await?;
+                    failed = Some(error);
+                }
             }
         }
-        Ok(taken)
+        failed.map_or(Ok(taken), Err)
     }
 
     async fn steps(&self, scope: Scope, claims: Vec<Claimed<RunKey>>) -> EngineResult<Stepped> {

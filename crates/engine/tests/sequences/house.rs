@@ -70,7 +70,7 @@ impl House {
             options: Options::default(),
         });
         let lease = Lease { owner: format!("replica-{seed}"), ttl };
-        let options = LoopOptions { lease, poll: Duration::from_secs(1), concurrency: 4 };
+        let options = LoopOptions { lease, poll: Duration::from_secs(1), concurrency: 4, side_by_side: 2 };
         let loops = Loops::new(&engine, deliver, options);
         Self { engine, loops, clock, courier, store, scope: Scope::of("default") }
     }

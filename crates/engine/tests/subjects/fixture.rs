@@ -45,7 +45,7 @@ pub async fn fixtures() -> Vec<Fixture> {
         let test = TestEngine::new(Arc::new(database.store.clone()), 1);
         let outbox = Arc::clone(&test.outbox);
         let lease = Lease { owner: "replica".into(), ttl: HOUR };
-        let options = LoopOptions { lease, poll: Duration::from_secs(1), concurrency: 4 };
+        let options = LoopOptions { lease, poll: Duration::from_secs(1), concurrency: 4, side_by_side: 2 };
         let loops = Loops::new(&test.engine, outbox.clone(), options);
         let fixture = Fixture { test, loops, outbox, scope: Scope::of("default"), database };
         fixture.test.clock.set(at(0));

@@ -30,7 +30,7 @@ const SEQUENCE: &str = "workspaces/default/sequences/nudge";
 
 pub fn options() -> LoopOptions {
     let lease = Lease { owner: "one".into(), ttl: MINUTE };
-    LoopOptions { lease, poll: Duration::from_millis(1), concurrency: 4 }
+    LoopOptions { lease, poll: Duration::from_millis(1), concurrency: 4, side_by_side: 2 }
 }
 
 fn minutes(count: i64) -> pbjson_types::Duration {
