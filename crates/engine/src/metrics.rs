@@ -93,6 +93,8 @@ pub struct FunnelAnswer {
 const MOST_BREAKDOWNS: usize = 5;
 /// Most named groups of a breakdown.
 const MOST_GROUPS: usize = 1_000;
+/// What a period's beginning is called where the question gives it.
+const START_TIME: &str = "startTime";
 
 impl Engine {
     /// Answers a question about a funnel from one snapshot.
@@ -185,7 +187,7 @@ impl Asked {
                 .map_err(|error| wrong.push(Violation { field: "filter".into(), message: error.to_string() }))
                 .ok(),
         };
-        check_period(&question.period, &mut wrong);
+        check_period(&question.period, START_TIME, &mut wrong);
         if question.breakdowns.len() > MOST_BREAKDOWNS {
             let message = format!("more than {MOST_BREAKDOWNS} breakdowns");
             wrong.push(Violation { field: "breakdowns".into(), message });
@@ -239,13 +241,13 @@ impl Asked {
     }
 }
 
-/// Notes a period that ends before it begins.
-fn check_period(period: &Period, wrong: &mut Vec<Violation>) {
+/// Notes a period that ends before it begins: at `start`, in words.
+fn check_period(period: &Period, start: &str, wrong: &mut Vec<Violation>) {
     if let (Some(from), Some(until)) = (period.from, period.until)
         && from >= until
     {
-        let message = "must be later than startTime";
-        wrong.push(Violation { field: "period.endTime".into(), message: message.into() });
+        let message = format!("must be later than {start}");
+        wrong.push(Violation { field: "period.endTime".into(), message });
     }
 }
 

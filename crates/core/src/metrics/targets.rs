@@ -1,7 +1,7 @@
 //! What response-time targets did: in each arm, who came to the stage, who stalled there, who went on.
 //!
-//! Everybody counts once, with the deepest of their attempts, in the arm that chance gave them:
-//! whoever stalled or not is analysed as assigned.
+//! Everybody counts once, with the deepest of their attempts that came to the stage, in the arm that
+//! chance gave them: whoever stalled or not is analysed as assigned.
 
 use std::collections::HashMap;
 
@@ -33,6 +33,13 @@ impl<'a> Trial<'a> {
         let experiment = stage.target_experiment.as_ref()?;
         Some(Self { stage, experiment, place, next: funnel.required_after(place) })
     }
+
+    /// Whether an attempt came to the stage. What voids it later may hang on how long it waited
+    /// there: it counts as it was drawn, with what it had entered by then.
+    pub fn takes(&self, attempt: &mut AttemptFact) -> bool {
+        attempt.voided_at = None;
+        attempt.entered[self.place].is_some()
+    }
 }
 
 /// Counts of an arm.
@@ -40,9 +47,9 @@ impl<'a> Trial<'a> {
 pub struct ArmCounts {
     /// Who came to the stage.
     pub entered: i64,
-    /// Of these, whose silence there ran out the arm's target after the attempt began.
+    /// Of these, whose silence in the stage began with the attempt or later and ran out the target.
     pub stalled: i64,
-    /// Of these who came, who went on to the next stage that is not optional.
+    /// Of those who came, who went on to the next stage that is not optional, or to the last one.
     pub progressed: i64,
 }
 
@@ -65,8 +72,8 @@ pub struct TargetFigures {
 impl TargetFigures {
     /// Counts customers, and conversations whose customer nobody knows, at `as_of`.
     ///
-    /// `analysis` counts each customer once ([`super::Unit::Customer`]); `silences` are those of
-    /// the revision that were due by `as_of`.
+    /// `analysis` counts each customer once ([`super::Unit::Customer`]), with attempts that the trial
+    /// takes ([`Trial::takes`]); `silences` are those of the revision that were due by `as_of`.
     pub fn of(trial: Trial<'_>, analysis: &Analysis, silences: &[SilenceFact], as_of: Timestamp) -> Self {
         let stalls = Stalls::of(silences, trial.place, as_of);
         let mut arms = vec![ArmCounts::default(); trial.experiment.arms.len()];
@@ -137,11 +144,16 @@ mod tests {
         Funnel { stages: vec![tried, seen, stage("answered")], ..Funnel::default() }
     }
 
+    fn trial(funnel: &Funnel) -> Trial<'_> {
+        let mut places = 0..funnel.stages.len();
+        places.find_map(|place| Trial::at(funnel, place)).expect("targets are tried out")
+    }
+
     /// Keys of customers in an arm.
     fn customers(funnel: &Funnel, arm: usize) -> impl Iterator<Item = Uuid> {
-        let trial = Trial::at(funnel, 0).expect("targets are tried out");
+        let trial = trial(funnel);
         let all = (1..).map(Uuid::from_u128);
-        all.filter(move |key| trial.experiment.place_of("asked", *key) == Some(arm))
+        all.filter(move |key| trial.experiment.place_of(&trial.stage.id, *key) == Some(arm))
     }
 
     /// An attempt of a conversation of a customer, by the seconds at which it entered the stages.
@@ -174,13 +186,14 @@ mod tests {
 
     fn figures(
         funnel: &Funnel,
-        attempts: Vec<AttemptFact>,
+        mut attempts: Vec<AttemptFact>,
         silences: &[SilenceFact],
         as_of: i64,
     ) -> TargetFigures {
+        let trial = trial(funnel);
+        attempts.retain_mut(|attempt| trial.takes(attempt));
         let (period, none) = (Period::default(), HashMap::new());
         let analysis = Analysis::new(Shape::of(funnel), Unit::Customer, &period, at(as_of), attempts, &none);
-        let trial = Trial::at(funnel, 0).expect("targets are tried out");
         TargetFigures::of(trial, &analysis, silences, at(as_of))
     }
 
@@ -213,6 +226,41 @@ mod tests {
         // Before the first target was due, and before anybody went on.
         let early = figures(&funnel, attempts, &silences, 29);
         assert_eq!(early.arms, [counts(3, 0, 0), counts(2, 0, 0)]);
+    }
+
+    #[test]
+    fn who_was_voided_came_and_went_as_far_as_they_had_by_then() {
+        let funnel = funnel();
+        let people: Vec<Uuid> = customers(&funnel, 1).take(3).collect();
+        let voided = |number, customer, answered| AttemptFact {
+            voided_at: Some(at(40)),
+            ..attempt(number, customer, [Some(0), Some(10), answered])
+        };
+        let attempts = vec![
+            voided(1, people[0], None),
+            voided(2, people[1], Some(20)),
+            attempt(3, people[2], [Some(0), None, Some(20)]),
+        ];
+        let found = figures(&funnel, attempts, &[silence(1, 0, 30, Some(40))], 100);
+        assert_eq!(found.arms[1], ArmCounts { entered: 3, stalled: 1, progressed: 2 });
+    }
+
+    #[test]
+    fn a_way_past_an_optional_stage_hides_none_that_led_into_it() {
+        let mut funnel = funnel();
+        let [asked, seen, _] = &mut funnel.stages[..] else { panic!("three stages") };
+        (seen.stall, seen.target_experiment) = (asked.stall.take(), asked.target_experiment.take());
+        let people: Vec<Uuid> = customers(&funnel, 0).take(2).collect();
+        let attempts = vec![
+            attempt(1, people[0], [Some(0), Some(10), None]),
+            // Another conversation, which comes further without it.
+            attempt(2, people[0], [Some(5), None, Some(20)]),
+            attempt(3, people[1], [Some(0), None, Some(20)]),
+        ];
+        let found = figures(&funnel, attempts.clone(), &[], 100);
+        assert_eq!(found.arms[0], ArmCounts { entered: 1, stalled: 0, progressed: 0 });
+        // Before anybody came to it.
+        assert_eq!(figures(&funnel, attempts, &[], 9).arms[0], ArmCounts::default());
     }
 
     #[test]

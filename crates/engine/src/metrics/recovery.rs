@@ -18,7 +18,7 @@ use rekindle_ports::resources::{SuppressionKind, SuppressionReason};
 use rekindle_ports::rows::NameKind;
 use uuid::Uuid;
 
-use super::check_period;
+use super::{START_TIME, check_period};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Invalid, ResourceKind};
 
@@ -82,7 +82,7 @@ async fn answer(
 ) -> EngineResult<RecoveryAnswer> {
     let RecoveryQuestion { sequence, period, window, as_of } = question;
     let mut wrong = Vec::new();
-    check_period(&period, &mut wrong);
+    check_period(&period, START_TIME, &mut wrong);
     if !wrong.is_empty() {
         return Err(EngineError::invalid(Invalid::Field, wrong));
     }

@@ -11,10 +11,13 @@ use rekindle_core::violation::{Violation, quoted};
 use rekindle_ports::Tx;
 use rekindle_ports::facts::FactQuery;
 
-use super::{check_period, filled};
+use super::{START_TIME, check_period, filled};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineResult, Invalid};
 use crate::funnels::{FunnelView, view};
+
+/// What the beginning of a period is called that gives none.
+const PUBLICATION: &str = "the publication of the revision, where there is no startTime";
 
 /// A question about an experiment on a stage's target.
 #[derive(Debug, Clone)]
@@ -71,11 +74,14 @@ async fn answer(tx: &mut dyn Tx, question: TargetQuestion, now: Timestamp) -> En
     let TargetQuestion { funnel, revision, stage, period, as_of } = question;
     let view = view(tx, &funnel, revision).await?;
     // Before that nobody had a target: what happened then is the same in all arms.
-    let from = period.from.unwrap_or(view.revision.head.published_at);
+    let (from, start) = match period.from {
+        Some(from) => (from, START_TIME),
+        None => (view.revision.head.published_at, PUBLICATION),
+    };
     let period = Period { from: Some(from), ..period };
     let as_of = as_of.unwrap_or(now);
     let mut wrong = Vec::new();
-    check_period(&period, &mut wrong);
+    check_period(&period, start, &mut wrong);
     let funnel = &view.revision.body;
     let Some(trial) = trial(funnel, &stage, &mut wrong).filter(|_| wrong.is_empty()) else {
         return Err(EngineError::invalid(Invalid::Field, wrong));
@@ -88,7 +94,8 @@ async fn answer(tx: &mut dyn Tx, question: TargetQuestion, now: Timestamp) -> En
         filter: None,
         groups: Vec::new(),
     };
-    let attempts = tx.attempt_facts(&query).await?;
+    let mut attempts = tx.attempt_facts(&query).await?;
+    attempts.retain_mut(|attempt| trial.takes(attempt));
     let silences = tx.silence_facts(&query).await?;
     let (_, complete) = filled(tx, &view).await?;
     let shape = Shape::of(funnel);

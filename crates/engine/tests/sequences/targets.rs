@@ -210,6 +210,21 @@ async fn who_goes_on_is_counted_once_in_the_arm_of_the_customer() {
     }
 }
 
+#[tokio::test]
+async fn who_an_exclusion_voids_while_they_wait_came_all_the_same() {
+    for database in databases().await {
+        let house = house(&database, tried("faster").exclude("refund", 0, 1)).await;
+        all_ask(&house).await;
+        for number in (0..CONVERSATIONS).step_by(2) {
+            house.hear(event(&format!("v{number}"), "refund", 4_000).of(&format!("q{number}"))).await;
+        }
+        house.clock.set(at(7_000));
+        let figures = asked(&house, question("asked")).await.figures;
+        assert_eq!(figures.fit.counted, i64::from(CONVERSATIONS), "{}", database.name);
+        assert!(figures.arms.iter().all(|arm| arm.progressed == 0), "{:?}", figures.arms);
+    }
+}
+
 /// Keys of the customers, by their numbers.
 async fn customers(house: &House) -> Vec<Uuid> {
     let read = house.engine.read(house.scope, |tx, _| {
@@ -282,6 +297,11 @@ async fn a_question_about_what_is_not_tried_out_names_every_wrong_field() {
         // It ends before the revision was published.
         let early = Period { from: None, until: Some(START) };
         assert_eq!(refused(TargetQuestion { period: early, ..question("asked") }).await, ["period.endTime"]);
+        let before = TargetQuestion { period: early, ..question("asked") };
+        let answer = house.engine.query_target_experiment(house.scope, before).await;
+        let Err(EngineError::Invalid { violations, .. }) = &answer else { panic!("{answer:?}") };
+        let expected = "must be later than the publication of the revision, where there is no startTime";
+        assert_eq!(violations[0].message, expected, "{}", database.name);
         let both = TargetQuestion { period: early, ..question("nowhere") };
         assert_eq!(refused(both).await, ["period.endTime", "stage"]);
         for (wrong, missing) in [

@@ -58,15 +58,17 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
         Format::Json => output::print_json(&output::value(&answer)?),
         Format::Jsonl | Format::Csv => {
             let values = answer.arms.iter().map(output::value).collect::<Result<Vec<Value>, _>>()?;
-            output::print(args.output, &values, &sheet(&answer.arms))
+            let sheet = sheet(&answer.arms, "target seconds", |seconds| seconds.to_string());
+            output::print(args.output, &values, &sheet)
         }
     }
 }
 
-fn sheet(arms: &[v1::TargetArmResult]) -> Sheet {
+/// A line for every arm; targets stand under `target`, as `span` writes so many seconds.
+fn sheet(arms: &[v1::TargetArmResult], target: &str, span: fn(f64) -> String) -> Sheet {
     let header = [
         "arm",
-        "target",
+        target,
         "weight",
         "entered",
         "stalled",
@@ -80,15 +82,15 @@ fn sheet(arms: &[v1::TargetArmResult]) -> Sheet {
     let aligns = [Align::Left].into_iter().chain([Align::Right; 10]);
     Sheet {
         header: header.map(str::to_owned).into(),
-        cells: arms.iter().map(cells).collect(),
+        cells: arms.iter().map(|arm| cells(arm, span)).collect(),
         aligns: aligns.collect(),
     }
 }
 
-fn cells(arm: &v1::TargetArmResult) -> Vec<String> {
+fn cells(arm: &v1::TargetArmResult, span: fn(f64) -> String) -> Vec<String> {
     let after = arm.after.unwrap_or_default();
     let seconds = after.seconds as f64 + f64::from(after.nanos) / 1e9;
-    let mut cells = vec![arm.arm.clone(), number::duration(seconds), arm.weight.to_string()];
+    let mut cells = vec![arm.arm.clone(), span(seconds), arm.weight.to_string()];
     cells.extend([arm.entered, arm.stalled, arm.progressed].map(number::count));
     cells.push(number::percent(arm.progress_rate.as_ref()));
     cells.push(arm.progress_interval.as_ref().map(number::interval).unwrap_or_default());
@@ -107,12 +109,15 @@ fn told(answer: &v1::QueryTargetExperimentResponse) -> String {
     let paint = Paint { colors: true };
     let mut text = String::new();
     let funnel = answer.funnel.rsplit('/').next().unwrap_or_default();
+    let period = answer.period.unwrap_or_default();
+    let until = period.end_time.map(|end| format!(", until {}", number::instant(Some(&end))));
     let title = format!(
-        "Targets of {} in {funnel}, revision {}, experiment {}, attempts since {}, as of {}",
+        "Targets of {} in {funnel}, revision {}, experiment {}, attempts since {}{}, as of {}",
         answer.stage,
         answer.revision,
         answer.experiment,
-        number::instant(answer.period.and_then(|period| period.start_time).as_ref()),
+        number::instant(period.start_time.as_ref()),
+        until.unwrap_or_default(),
         number::instant(answer.as_of_time.as_ref()),
     );
     let _ = writeln!(text, "{}", paint.heading(&title));
@@ -121,14 +126,14 @@ fn told(answer: &v1::QueryTargetExperimentResponse) -> String {
         let _ = writeln!(text, "{}", paint.warning(warning));
     }
     if !answer.complete {
-        let missing = "incomplete: stored history is still being folded";
+        let missing = "incomplete: an earlier revision, or stored history is not folded yet";
         let _ = writeln!(text, "{}", paint.warning(missing));
     }
-    let Sheet { header, cells, aligns } = sheet(&answer.arms);
+    let Sheet { header, cells, aligns } = sheet(&answer.arms, "target", number::duration);
     let _ = writeln!(text, "{}", Grid::new(&header, &cells, &aligns));
     if let Some((first, others)) = answer.arms.split_first() {
         for arm in others {
-            let _ = writeln!(text, "{} against {}: {}", arm.arm, first.arm, verdict(arm));
+            let _ = writeln!(text, "{} against {}: {}", arm.arm, first.arm, verdict(arm, others.len()));
         }
     }
     if !answer.mature {
@@ -137,14 +142,16 @@ fn told(answer: &v1::QueryTargetExperimentResponse) -> String {
     text
 }
 
-/// What comes of the comparison with the first arm.
-fn verdict(arm: &v1::TargetArmResult) -> &'static str {
-    let interval = arm.difference.and_then(|difference| difference.interval);
-    match interval {
-        None => "nobody to compare with yet",
+/// What comes of the comparison with the first arm, which is one of so many (Bonferroni).
+fn verdict(arm: &v1::TargetArmResult, comparisons: usize) -> &'static str {
+    let Some(difference) = arm.difference else {
+        return "nobody to compare with yet";
+    };
+    let is_told = difference.p_value.is_some_and(|p| p < 0.05 / comparisons as f64);
+    match difference.interval.filter(|_| is_told) {
         Some(interval) if interval.low > 0.0 => "more go on",
         Some(interval) if interval.high < 0.0 => "fewer go on",
-        Some(_) => "no difference can be told yet",
+        _ => "no difference can be told yet",
     }
 }
 
@@ -209,6 +216,36 @@ mod tests {
     }
 
     #[test]
+    fn of_many_comparisons_each_needs_more_to_be_told() {
+        let mut answer = answer(Some((0.05, 0.15)));
+        let verdicts = |answer: &v1::QueryTargetExperimentResponse| {
+            let text = told(answer);
+            ["more go on", "no difference can be told yet"].map(|words| text.matches(words).count())
+        };
+        answer.arms.push(arm("quarter", 15, 600, Some((0.05, 0.15))));
+        assert_eq!(verdicts(&answer), [2, 0]);
+        answer.arms.push(arm("minute", 1, 600, Some((0.05, 0.15))));
+        assert_eq!(verdicts(&answer), [0, 3]);
+        // Too few for a test.
+        answer.arms.truncate(2);
+        answer.arms[1].difference.as_mut().expect("as given").p_value = None;
+        assert_eq!(verdicts(&answer), [0, 1]);
+    }
+
+    #[test]
+    fn the_title_says_when_a_period_ends() {
+        let at = |seconds| Some(pbjson_types::Timestamp { seconds, nanos: 0 });
+        let mut answer = answer(None);
+        answer.as_of_time = at(1_767_225_602);
+        answer.period = Some(v1::Period { start_time: at(1_767_225_600), end_time: None });
+        let open = told(&answer);
+        assert!(open.contains("since 2026-01-01 00:00:00 UTC, as of 2026-01-01 00:00:02 UTC"), "{open}");
+        answer.period = Some(v1::Period { start_time: at(1_767_225_600), end_time: at(1_767_225_601) });
+        let closed = told(&answer);
+        assert!(closed.contains("00:00:00 UTC, until 2026-01-01 00:00:01 UTC, as of"), "{closed}");
+    }
+
+    #[test]
     fn what_makes_figures_doubtful_is_said_before_them() {
         let mut doubtful = answer(None);
         doubtful.complete = false;
@@ -223,7 +260,9 @@ mod tests {
 
     #[test]
     fn every_line_of_the_sheet_has_a_cell_for_every_column() {
-        let Sheet { header, cells, aligns } = sheet(&answer(Some((0.05, 0.15))).arms);
+        let arms = answer(Some((0.05, 0.15))).arms;
+        let Sheet { header, cells, aligns } = sheet(&arms, "target seconds", |seconds| seconds.to_string());
+        assert_eq!([&header[1], &cells[0][1], &cells[1][1]], ["target seconds", "3600", "1800"]);
         assert!(cells.iter().all(|row| row.len() == header.len()), "{cells:?}");
         assert_eq!(aligns.len(), header.len());
     }
