@@ -209,6 +209,17 @@ impl Subjects for SeaTx {
         rows.iter().map(|row| get(row, "conversations", "key")).collect()
     }
 
+    async fn conversations_unowned(&mut self, after: Option<Uuid>, limit: u32) -> StoreResult<Vec<Uuid>> {
+        let sql = format!(
+            "SELECT key FROM conversations WHERE {} AND key > {} AND owner IS NULL AND erased_at IS NULL \
+             ORDER BY key LIMIT {limit}",
+            self.here(),
+            self.bind(1)
+        );
+        let rows = self.all(&sql, vec![after.unwrap_or(Uuid::nil()).into()]).await?;
+        rows.iter().map(|row| get(row, "conversations", "key")).collect()
+    }
+
     async fn conversations_of(
         &mut self,
         customer: Uuid,

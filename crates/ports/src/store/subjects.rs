@@ -69,6 +69,10 @@ pub trait Subjects {
     /// Conversations that these customers own, but those that were erased; in no order.
     async fn conversations_owned(&mut self, customers: &[Uuid]) -> StoreResult<Vec<Uuid>>;
 
+    /// Conversations that no customer is known to own, but those that were erased, in the order of their
+    /// keys after one.
+    async fn conversations_unowned(&mut self, after: Option<Uuid>, limit: u32) -> StoreResult<Vec<Uuid>>;
+
     /// Conversations of a customer whose newest event is later than `after`, in key order.
     async fn conversations_of(
         &mut self,

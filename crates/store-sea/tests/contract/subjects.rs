@@ -238,6 +238,8 @@ async fn what_customers_own_is_found_by_their_keys_but_for_what_was_erased() {
         owned.sort_unstable();
         assert_eq!(owned, [key(11), key(12)], "{}", database.name);
         assert!(tx.conversations_owned(&[]).await.expect("keys").is_empty());
+        assert_eq!(tx.conversations_unowned(None, 9).await.expect("keys"), [key(14)]);
+        assert!(tx.conversations_unowned(Some(key(14)), 9).await.expect("keys").is_empty());
     }
 }
 

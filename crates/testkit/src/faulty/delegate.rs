@@ -83,6 +83,7 @@ delegate!(Subjects {
     fn customer_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
     fn attribute_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
     fn conversations_owned(customers: &[Uuid]) -> StoreResult<Vec<Uuid>>;
+    fn conversations_unowned(after: Option<Uuid>, limit: u32) -> StoreResult<Vec<Uuid>>;
     fn conversations_of(customer: Uuid, after: Timestamp, limit: u32) -> StoreResult<Vec<Uuid>>;
 });
 

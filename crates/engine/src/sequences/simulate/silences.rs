@@ -91,7 +91,10 @@ impl<'a> Pages<'a> {
         let Some((whose, after)) = self.next else {
             return Ok(None);
         };
-        let keys = tx.subjects_after(whose == Whose::Customers, after, PAGE).await?;
+        let keys = match whose {
+            Whose::Customers => tx.subjects_after(true, after, PAGE).await?,
+            Whose::Strangers => tx.conversations_unowned(after, PAGE).await?,
+        };
         self.next = match keys.last() {
             Some(last) if keys.len() == PAGE as usize => Some((whose, Some(*last))),
             _ if whose == Whose::Strangers || self.watched.follows_customers() => None,
@@ -109,14 +112,10 @@ impl<'a> Pages<'a> {
 
     /// The subjects of the funnel that a page is about.
     async fn subjects(&self, tx: &mut dyn Tx, whose: Whose, keys: Vec<Uuid>) -> EngineResult<Vec<Uuid>> {
-        if self.watched.follows_customers() {
+        if self.watched.follows_customers() || whose == Whose::Strangers {
             return Ok(keys);
         }
-        if whose == Whose::Customers {
-            return Ok(tx.conversations_owned(&keys).await?);
-        }
-        let owners = tx.owners_of(&keys).await?;
-        Ok(keys.into_iter().filter(|key| !owners.contains_key(key)).collect())
+        Ok(tx.conversations_owned(&keys).await?)
     }
 }
 
