@@ -11,28 +11,28 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rekindle_core::Timestamp;
-use rekindle_core::funnel::OwedBy;
-use rekindle_core::schedule::Schedule;
 use rekindle_core::scope::Scope;
-use rekindle_core::sequence::arm::{Chance, PARTS};
-use rekindle_core::sequence::walk::{Draw, Zone};
-use rekindle_core::sequence::{Cause, Occasion, OnSchedule, Origin, Overlap, SequenceState};
+use rekindle_core::sequence::SequenceState;
 use rekindle_core::time::MINUTE;
 use rekindle_ports::Tx;
-use rekindle_ports::ledger::{EndReason, RunRow};
-use rekindle_ports::resources::SequenceRow;
 use rekindle_ports::store::Queue;
 use rekindle_ports::store::schedules::ScheduleRow;
 use uuid::Uuid;
 
-use super::locks::{Locked, lock_free_subjects, lock_subjects};
+use self::clock::Clock;
+use self::round::Round;
+use super::locks::{lock_free_subjects, lock_subjects};
 use super::poison::{causes, is_its_fault};
 use super::together::{Worked, one_by_one};
 use super::{BATCH, Loops};
 use crate::engine::Inner;
-use crate::enroll::stages::in_stages;
-use crate::enroll::{Candidate, enroll};
 use crate::error::{EngineError, EngineResult};
+
+mod clock;
+mod plan;
+mod round;
+
+pub(crate) use plan::{follow_workspace, plan};
 
 /// How long a schedule is let alone that could not be worked on.
 const PUT_OFF: i64 = MINUTE;
@@ -123,92 +123,6 @@ impl Loops {
                 })
             })
             .await
-    }
-}
-
-/// Plans the next time of a sequence that a verb or a revision has changed; removes the plan of one
-/// that has no times any more. The caller holds the lock of its row.
-pub(crate) async fn plan(tx: &mut dyn Tx, row: &SequenceRow, now: Timestamp) -> EngineResult<()> {
-    let clock = match row.state {
-        SequenceState::Active => Clock::of(tx, row).await?,
-        SequenceState::Draft | SequenceState::Paused | SequenceState::Archived => None,
-    };
-    match clock.and_then(|clock| clock.next_after(now)) {
-        Some(at) => {
-            let plan = ScheduleRow { sequence: row.id.clone(), fires_at: at, look_at: at, cursor: None };
-            Ok(tx.save_schedule(&plan).await?)
-        }
-        None => Ok(tx.delete_schedule(&row.id).await?),
-    }
-}
-
-/// Brings forward what comes earlier in the workspace's new zone, of the schedules that name none. What
-/// comes later there is put off when it is looked at, and a time that is half done stays.
-pub(crate) async fn follow_workspace(tx: &mut dyn Tx, now: Timestamp) -> EngineResult<()> {
-    let mut after = String::new();
-    loop {
-        let rows = tx.sequences(&after, BATCH).await?;
-        for row in &rows {
-            if goes_by_workspace(row) {
-                bring_forward(tx, row, now).await?;
-            }
-        }
-        match rows.last() {
-            Some(last) if rows.len() == BATCH as usize => after.clone_from(&last.id),
-            _ => return Ok(()),
-        }
-    }
-}
-
-/// Whether a sequence comes round, and by the workspace's clock.
-fn goes_by_workspace(row: &SequenceRow) -> bool {
-    row.state == SequenceState::Active
-        && matches!(&row.body.trigger.on, Occasion::Schedule(on) if on.zone.is_empty())
-}
-
-async fn bring_forward(tx: &mut dyn Tx, row: &SequenceRow, now: Timestamp) -> EngineResult<()> {
-    let Some(at) = Clock::of(tx, row).await?.and_then(|clock| clock.next_after(now)) else {
-        return Ok(());
-    };
-    let planned = tx.await_schedule(&row.id).await?;
-    if let Some(plan) = planned.filter(|plan| plan.cursor.is_none() && at < plan.fires_at) {
-        tx.save_schedule(&ScheduleRow { fires_at: at, look_at: at, ..plan }).await?;
-    }
-    Ok(())
-}
-
-/// A schedule on the clock of its zone.
-struct Clock {
-    on: OnSchedule,
-    schedule: Schedule,
-    zone: Zone,
-}
-
-impl Clock {
-    async fn of(tx: &mut dyn Tx, row: &SequenceRow) -> EngineResult<Option<Self>> {
-        let Occasion::Schedule(on) = &row.body.trigger.on else {
-            return Ok(None);
-        };
-        let Ok(schedule) = Schedule::parse(&on.cron) else {
-            return Ok(None);
-        };
-        let zone = match on.zone.as_str() {
-            "" => Zone::of(None, &tx.workspace().await?.body.zone),
-            zone => Zone::of(None, zone),
-        };
-        Ok(Some(Self { on: on.clone(), schedule, zone }))
-    }
-
-    fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
-        self.schedule.next_after(at, &self.zone.zone)
-    }
-
-    /// The time to work on: the newest of those that have come, where several were missed.
-    fn newest(&self, row: &ScheduleRow, now: Timestamp) -> Timestamp {
-        if row.cursor.is_some() {
-            return row.fires_at;
-        }
-        self.schedule.last_within(row.fires_at, now, &self.zone.zone).unwrap_or(row.fires_at)
     }
 }
 
@@ -364,86 +278,4 @@ fn alone(
         }
         Ok(Worked { done: vec![round.is_some()], busy: Vec::new() })
     })
-}
-
-/// A sequence at one of its times.
-struct Round<'a> {
-    sequence: &'a SequenceRow,
-    on: &'a OnSchedule,
-    at: Timestamp,
-}
-
-impl<'a> Round<'a> {
-    /// The same of a sequence that has a schedule.
-    fn of(sequence: &'a SequenceRow, at: Timestamp) -> Option<Self> {
-        match &sequence.body.trigger.on {
-            Occasion::Schedule(on) => Some(Self { sequence, on, at }),
-            Occasion::Event(_) | Occasion::Hand | Occasion::Silence(_) => None,
-        }
-    }
-
-    /// Takes subjects in. The caller holds their locks.
-    async fn take_in(
-        &self,
-        tx: &mut dyn Tx,
-        inner: &Inner,
-        locked: &Locked,
-        subjects: &[Uuid],
-        now: Timestamp,
-    ) -> EngineResult<()> {
-        if subjects.is_empty() {
-            return Ok(());
-        }
-        let mut under_way = Vec::new();
-        if self.on.overlap == Overlap::Skip {
-            let of_schedule =
-                |run: &RunRow| run.sequence == self.sequence.id && run.trigger.cause == Cause::Schedule;
-            let open = tx.open_runs(subjects).await?.into_iter().filter(of_schedule);
-            under_way = open.map(|run| run.trigger.subject).collect();
-        }
-        let candidates = subjects.iter().filter_map(|subject| {
-            let candidate = self.candidate(inner, locked, *subject, now)?;
-            let overlaps = under_way.contains(subject).then_some(EndReason::Overlap);
-            Some(Candidate { skipped: overlaps, ..candidate })
-        });
-        let candidates = in_stages(tx, inner, candidates.collect()).await?;
-        enroll(tx, inner, locked, candidates, now).await
-    }
-
-    fn candidate(
-        &self,
-        inner: &Inner,
-        locked: &Locked,
-        subject: Uuid,
-        now: Timestamp,
-    ) -> Option<Candidate<'a>> {
-        let (conversation, customer) = locked.whose(subject)?;
-        let Self { sequence, on, at } = *self;
-        let trigger = &sequence.body.trigger;
-        let anchor = format!("schedule:{}", at.to_rfc3339());
-        let chance = Chance { key: &inner.experiment_key, experiment: &sequence.id, subject };
-        let share = i64::from(chance.of("jitter"));
-        let later = on.jitter / i64::from(PARTS) * share;
-        Some(Candidate {
-            sequence,
-            origin: Origin {
-                funnel: trigger.funnel.clone(),
-                subject,
-                stage: trigger.stage.clone(),
-                cause: Cause::Schedule,
-                anchor,
-            },
-            conversation,
-            customer,
-            since: at,
-            due_at: at,
-            owed_by: OwedBy::Anyone,
-            begins_at: at.plus(later).max(now),
-            reason: format!("the schedule {:?} came round at {}", on.cron, at.to_rfc3339()),
-            attempt: None,
-            depth: 0,
-            funnel_revision: None,
-            skipped: None,
-        })
-    }
 }
