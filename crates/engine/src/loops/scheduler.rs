@@ -116,7 +116,7 @@ impl Loops {
             .write(scope, &|tx, now| {
                 let sequence = sequence.clone();
                 Box::pin(async move {
-                    if let Some(row) = tx.lock_schedule(&sequence).await? {
+                    if let Some(row) = tx.await_schedule(&sequence).await? {
                         tx.save_schedule(&ScheduleRow { look_at: now.plus(PUT_OFF), ..row }).await?;
                     }
                     Ok(())
