@@ -68,9 +68,19 @@ impl Marks for SeaTx {
 
     async fn insert_marks(&mut self, marks: &[Mark]) -> StoreResult<Vec<MarkKey>> {
         let rows: Vec<Vec<Cell>> = marks.iter().map(mark_cells).collect();
-        let tail = "ON CONFLICT (bucket, workspace, funnel, subject, stage, kind, anchor_event) DO NOTHING \
-                    RETURNING funnel, subject, stage, kind, anchor_event";
-        let rows = self.insert_returning(T, MARK, &rows, tail).await?;
+        let noticed =
+            ["revision", "due_at", "noticed_at", "owed_by", "reason", "fate", "customer", "conversation"];
+        let noticed: Vec<String> =
+            noticed.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+        let tail = format!(
+            "ON CONFLICT (bucket, workspace, funnel, subject, stage, kind, anchor_event) \
+             DO UPDATE SET {}, voided_at = NULL \
+             WHERE marks.fate = {} AND marks.due_at <> excluded.due_at \
+             RETURNING funnel, subject, stage, kind, anchor_event",
+            noticed.join(", "),
+            MarkFate::Voided.code()
+        );
+        let rows = self.insert_returning(T, MARK, &rows, &tail).await?;
         rows.iter().map(|row| mark_key(row, T)).collect()
     }
 

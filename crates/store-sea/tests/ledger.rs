@@ -154,7 +154,13 @@ async fn once(store: &SeaStore) {
     assert_eq!(tx.marks_of(&[id(101)]).await.unwrap(), [mark(1), other.clone()]);
     tx.void_marks(std::slice::from_ref(&other.key), NOW).await.unwrap();
     (other.fate, other.voided_at) = (MarkFate::Voided, Some(NOW));
-    assert_eq!(tx.marks_of(&[id(101), id(102)]).await.unwrap(), [mark(1), other]);
+    assert_eq!(tx.marks_of(&[id(101), id(102)]).await.unwrap(), [mark(1), other.clone()]);
+    // The same silence at the same instant was taken back; at another one it is marked anew.
+    (other.fate, other.voided_at) = (MarkFate::TakenOver, None);
+    assert!(tx.insert_marks(std::slice::from_ref(&other)).await.unwrap().is_empty());
+    other.due_at = Timestamp(60);
+    assert_eq!(tx.insert_marks(&[mark(1), other.clone()]).await.unwrap(), std::slice::from_ref(&other.key));
+    assert_eq!(tx.marks_of(&[id(101)]).await.unwrap(), [mark(1), other]);
 
     let again = RunRow { id: id(2), ..run(1) };
     let elsewhere = RunRow { id: id(3), sequence: "other".into(), ..run(1) };

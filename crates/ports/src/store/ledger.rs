@@ -21,7 +21,8 @@ pub trait Marks {
     /// The live journeys of these subjects.
     async fn live_journeys(&mut self, subjects: &[(String, Uuid)]) -> StoreResult<Vec<JourneyRow>>;
 
-    /// Inserts marks; returns the keys of those that were not there.
+    /// Inserts marks, each of another silence; returns the keys of those that were not there. One that
+    /// was taken back because its silence comes due at another instant is there no more.
     async fn insert_marks(&mut self, marks: &[Mark]) -> StoreResult<Vec<MarkKey>>;
 
     /// Marks of subjects (of all funnels), oldest first.
