@@ -58,7 +58,7 @@ class Clock:
     """What the service takes for the time; a context manager."""
 
     def __init__(self, library):
-        self.library = library
+        self.preload = library
         self.shift = timedelta()
 
     def __enter__(self):
@@ -73,7 +73,7 @@ class Clock:
     def settings(self):
         """The environment in which a program sees this clock; its monotonic clock is left alone."""
         return {
-            "LD_PRELOAD": self.library,
+            "LD_PRELOAD": self.preload,
             "FAKETIME_TIMESTAMP_FILE": str(self.file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
