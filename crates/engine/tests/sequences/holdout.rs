@@ -2,12 +2,9 @@
 
 use std::collections::HashMap;
 
-use rekindle_core::metrics::Period;
 use rekindle_core::sequence::arm::{Arm, Chance, WORKSPACE};
 use rekindle_core::sequence::{Action, MessageClass, Sequence};
-use rekindle_core::time::DAY;
 use rekindle_engine::Creation;
-use rekindle_engine::metrics::RecoveryQuestion;
 use rekindle_engine::workspace::WorkspaceChange;
 use rekindle_ports::ledger::DeliveryState;
 use rekindle_testkit::build::{EventExt, event};
@@ -104,13 +101,7 @@ async fn arms_are_as_large_as_sequence_and_workspace_together_make_them() {
         all_quiet(&house).await;
         // What is held out from now on does not concern the runs that have begun.
         assert!(hold_out(&house, 0).await.is_empty());
-        let question = RecoveryQuestion {
-            sequence: "nudge".into(),
-            period: Period::default(),
-            window: 7 * DAY,
-            as_of: None,
-        };
-        let answer = house.engine.query_recovery(house.scope, question).await.expect("a good question");
+        let answer = house.recovery("nudge", None).await;
         let sample = answer.recovery.sample_ratio;
         assert_eq!(sample.assigned, i64::from(CUSTOMERS), "{}", database.name);
         assert!((sample.expected - 0.6 * f64::from(CUSTOMERS)).abs() < 1e-9, "{sample:?}");

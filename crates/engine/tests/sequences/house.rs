@@ -10,26 +10,29 @@ use std::time::Duration;
 use rekindle_core::funnel::{Funnel, OwedBy};
 use rekindle_core::ingest::NewEvent;
 use rekindle_core::mark::MarkKind;
+use rekindle_core::metrics::Period;
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::{Action, CallWebhook, SendEmail, Sequence, Step, Trigger, UnknownPolicy, Wait};
-use rekindle_core::time::{HOUR, SECOND};
+use rekindle_core::time::{DAY, HOUR, SECOND};
 use rekindle_core::violation::Violation;
 use rekindle_engine::destinations::DestinationDraft;
 use rekindle_engine::error::EngineResult;
 use rekindle_engine::funnels::FunnelChange;
 use rekindle_engine::loops::{LoopOptions, Loops};
+use rekindle_engine::metrics::{RecoveryAnswer, RecoveryQuestion};
 use rekindle_engine::runs::{LedgerQuery, RunView};
 use rekindle_engine::sequences::{RunImpact, SequenceChange};
 use rekindle_engine::workspace::WorkspaceChange;
 use rekindle_engine::{Creation, Engine, EngineError, Options, Parts};
 use rekindle_ports::deliver::SendOutcome;
-use rekindle_ports::ledger::{DeliveryRow, RunState};
+use rekindle_ports::ledger::{DeliveryRow, EndReason, RunState};
 use rekindle_ports::resources::{DestinationKind, MailboxSpec, RunPolicy, SmtpTls, WorkspaceBody};
 use rekindle_ports::rows::{Lease, LivePolicy};
 use rekindle_ports::{Deliver, Store};
 use rekindle_testkit::build::{EventExt, FunnelExt, at, event, funnel};
 use rekindle_testkit::{ManualClock, SeededMinter, TestDatabase};
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::courier::Courier;
 
@@ -196,6 +199,26 @@ impl House {
         let id = self.the_run().await.run.id;
         let events = self.engine.run_events(self.scope, id).await.expect("readable");
         events.into_iter().map(|event| event.kind).collect()
+    }
+
+    /// What a sequence had recovered by a second, or has by now, each run within seven days.
+    pub async fn recovery(&self, sequence: &str, as_of: Option<i64>) -> RecoveryAnswer {
+        let question = RecoveryQuestion {
+            sequence: sequence.into(),
+            period: Period::default(),
+            window: 7 * DAY,
+            as_of: as_of.map(at),
+        };
+        self.engine.query_recovery(self.scope, question).await.expect("there is such a sequence")
+    }
+
+    /// Has the one run fail at a second; its id.
+    pub async fn fail_the_run(&self, seconds: i64) -> Uuid {
+        let run = self.the_run().await.run.id;
+        let mut tx = self.store.begin(self.scope).await.expect("it answers");
+        tx.end_runs(&[(run, EndReason::Failed)], at(seconds)).await.expect("written");
+        tx.commit().await.expect("committed");
+        run
     }
 
     /// Asserts where the one run is.

@@ -1,12 +1,11 @@
 //! What to try: the delay and the hour that one half of the customers recommends and the other checks.
 
 use rekindle_core::ingest::NewEvent;
+use rekindle_core::metrics::Ratio;
 use rekindle_core::metrics::recovery::timing::{LEAST_RUNS, Recommendation};
-use rekindle_core::metrics::{Period, Ratio};
 use rekindle_core::sequence::arm::Chance;
 use rekindle_core::sequence::{Action, Branch, Case, Sequence, Wait};
-use rekindle_core::time::{DAY, HOUR};
-use rekindle_engine::metrics::RecoveryQuestion;
+use rekindle_core::time::HOUR;
 use rekindle_engine::runs::{LedgerQuery, RunView};
 use rekindle_testkit::build::{EventExt, at, event};
 use rekindle_testkit::databases;
@@ -100,13 +99,7 @@ async fn what_most_came_back_after_is_recommended_by_one_half_and_checked_by_the
         let [checked, others] = [true, false].map(|of_late| share(&runs, of_late, true));
         let enough = chosen.denominator.min(worst.denominator) >= LEAST_RUNS;
         assert!(enough && checked.denominator > 0 && others.denominator > 0, "{chosen:?} {worst:?}");
-        let question = RecoveryQuestion {
-            sequence: "nudge".into(),
-            period: Period::default(),
-            window: 7 * DAY,
-            as_of: Some(at(19 * 86_400)),
-        };
-        let answer = house.engine.query_recovery(house.scope, question).await.expect("a good question");
+        let answer = house.recovery("nudge", Some(19 * 86_400)).await;
         let [delay, hour] =
             LATE_BUCKETS.map(|bucket| Some(Recommendation { bucket, chosen, worst, checked, others }));
         assert_eq!(answer.timing.recommended_delay, delay, "{}", database.name);

@@ -18,20 +18,6 @@ use crate::house::{House, call, sequence, step, support, wait};
 
 const CUSTOMERS: u32 = 40;
 
-async fn asked(house: &House, as_of: Option<i64>) -> RecoveryAnswer {
-    asked_of(house, "nudge", as_of).await
-}
-
-async fn asked_of(house: &House, sequence: &str, as_of: Option<i64>) -> RecoveryAnswer {
-    let question = RecoveryQuestion {
-        sequence: sequence.into(),
-        period: Period::default(),
-        window: 7 * DAY,
-        as_of: as_of.map(at),
-    };
-    house.engine.query_recovery(house.scope, question).await.expect("there is such a sequence")
-}
-
 /// A customer asks at 0, is answered, and says nothing more.
 async fn quiet(house: &House, number: u32) {
     for (id, kind) in [("a", "customer_message"), ("b", "agent_message")] {
@@ -93,7 +79,7 @@ async fn arms_are_compared_by_who_came_back_in_time() {
             say(&house, *number, "customer_message", 9_000).await;
         }
         house.go(20 * 86_400).await;
-        let answer = asked(&house, None).await;
+        let answer = house.recovery("nudge", None).await;
         let arms = &answer.recovery.arms;
         let (all, out) = (treated.len() as i64, held_out.len() as i64);
         let expected = Counts { eligible: all, reached: all, returned: 7, recovered: 6, ..Counts::default() };
@@ -111,7 +97,7 @@ async fn arms_are_compared_by_who_came_back_in_time() {
         let sum = |of: fn(&Counts) -> i64| ways.iter().map(|(_, arms)| of(&arms.treated)).sum::<i64>();
         assert_eq!((sum(|it| it.eligible), sum(|it| it.recovered)), (all, 6));
         // As it stood before anybody came back.
-        let early = asked(&house, Some(7_000)).await.recovery.arms;
+        let early = house.recovery("nudge", Some(7_000)).await.recovery.arms;
         assert_eq!((early.treated.recovered, early.treated.open, early.treated.eligible), (0, all, all));
     }
 }
@@ -135,7 +121,7 @@ async fn who_unsubscribes_and_whose_silence_was_none_are_counted_apart() {
         house.clock.set(at(6_000));
         house.engine.ingest(house.scope, vec![late]).await.expect("it can be stored");
         house.go(20 * 86_400).await;
-        let found = asked(&house, None).await.recovery.arms.treated;
+        let found = house.recovery("nudge", None).await.recovery.arms.treated;
         assert_eq!((found.unsubscribed, found.voided), (1, 1), "{}", database.name);
         assert_eq!(found.eligible, treated.len() as i64 - 1);
     }
@@ -150,7 +136,7 @@ async fn a_sequence_that_brings_back_unsatisfied_customers_is_no_winner() {
         for number in &treated {
             say(&house, *number, "customer_message", 7_200).await;
         }
-        let better = asked(&house, None).await.recovery;
+        let better = house.recovery("nudge", None).await.recovery;
         assert_eq!(better.verdict(&better.arms), Verdict::Better, "{}", database.name);
         // The last word counts, and the week after the message at 600 alone.
         for (score, seconds) in [(5.0, 8_000), (3.0, 9_000)] {
@@ -165,7 +151,7 @@ async fn a_sequence_that_brings_back_unsatisfied_customers_is_no_winner() {
         rate(&house, treated[0], 5.0, end).await;
         rate(&house, treated[1], 5.0, end + 1).await;
         house.go(20 * 86_400).await;
-        let answer = asked(&house, None).await.recovery;
+        let answer = house.recovery("nudge", None).await.recovery;
         let counted = |counts: &Counts| (counts.rated, counts.satisfied);
         assert_eq!(counted(&answer.arms.treated), (treated.len() as i64, 1), "{}", database.name);
         let out = held_out.len() as i64;
@@ -173,7 +159,7 @@ async fn a_sequence_that_brings_back_unsatisfied_customers_is_no_winner() {
         assert!(answer.arms.uplift().expect("both arms").is_more());
         assert_eq!(answer.verdict(&answer.arms), Verdict::Harmful);
         // Before anybody said so.
-        let early = asked(&house, Some(7_500)).await.recovery;
+        let early = house.recovery("nudge", Some(7_500)).await.recovery;
         assert_eq!(counted(&early.arms.treated), (0, 0));
         assert_eq!(early.verdict(&early.arms), Verdict::Better);
     }
@@ -201,7 +187,7 @@ async fn a_customer_whom_the_funnel_follows_answers_in_any_conversation_and_in_n
         let elsewhere = event("in-another", "csat_answer", 1_000).of("other").from_customer("who0");
         house.hear(elsewhere.with("score", 5.0)).await;
         house.hear(event("in-none", "csat_answer", 1_000).only("who1").with("score", 2.0)).await;
-        let treated = asked(&house, None).await.recovery.arms.treated;
+        let treated = house.recovery("nudge", None).await.recovery.arms.treated;
         let expected =
             Counts { eligible: 3, reached: 3, open: 3, rated: 2, satisfied: 1, ..Counts::default() };
         assert_eq!(treated, expected, "{}", database.name);
@@ -234,12 +220,12 @@ async fn the_last_message_before_a_return_is_credited_whatever_sequence_sent_it(
             let steps: Vec<_> = answer.credit.steps.into_iter().collect();
             (answer.recovery.arms.treated.recovered, steps, answer.credit.elsewhere)
         };
-        let found = credited(asked(&house, None).await);
+        let found = credited(house.recovery("nudge", None).await);
         assert_eq!(found, (3, vec![("first".into(), 1), ("second".into(), 1)], 1), "{}", database.name);
-        let found = credited(asked_of(&house, "other", None).await);
+        let found = credited(house.recovery("other", None).await);
         assert_eq!(found, (1, vec![("theirs".into(), 1)], 0));
         // As it stood before the second came back.
-        let found = credited(asked(&house, Some(4_900)).await);
+        let found = credited(house.recovery("nudge", Some(4_900)).await);
         assert_eq!(found, (1, vec![("first".into(), 1)], 0));
     }
 }

@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use rekindle_core::metrics::Period;
 use rekindle_core::sequence::{Action, Sequence, Wait};
 use rekindle_core::time::DAY;
-use rekindle_engine::metrics::RecoveryQuestion;
 use rekindle_engine::sequences::SequenceChange;
 use rekindle_ports::resources::RunPolicy;
 use rekindle_testkit::build::{EventExt, event};
@@ -42,13 +40,7 @@ async fn arms_are_expected_as_large_as_they_were_when_runs_began() {
         quiet(&house, 20..30, 1_000).await;
         let runs = house.runs().await;
         assert!(runs.iter().all(|view| view.run.sequence_revision == 2), "{}: {runs:#?}", database.name);
-        let question = RecoveryQuestion {
-            sequence: "nudge".into(),
-            period: Period::default(),
-            window: 7 * DAY,
-            as_of: None,
-        };
-        let answer = house.engine.query_recovery(house.scope, question).await.expect("a good question");
+        let answer = house.recovery("nudge", None).await;
         let sample = answer.recovery.sample_ratio;
         assert_eq!(sample.assigned, 30, "{}", database.name);
         // A fifth of twenty, and a tenth of ten.

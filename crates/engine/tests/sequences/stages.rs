@@ -194,10 +194,7 @@ async fn a_failed_run_is_replayed_in_the_stage_that_took_over() {
         let house = House::furnished(&database).await;
         house.answer_ann().await;
         house.go(600).await;
-        let run = house.the_run().await.run.id;
-        let mut tx = house.store.begin(house.scope).await.expect("it answers");
-        tx.end_runs(&[(run, EndReason::Failed)], at(600)).await.expect("written");
-        tx.commit().await.expect("committed");
+        let run = house.fail_the_run(600).await;
         rename(&house).await;
         house.clock.set(at(700));
         let covers = Covers::Run(run);

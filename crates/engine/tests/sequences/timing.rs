@@ -1,13 +1,12 @@
 //! When the first message came, by the wait and by the customer's clock.
 
-use rekindle_core::metrics::recovery::timing::{DELAYS, HOURS, Slot, Timing};
-use rekindle_core::metrics::{Period, Ratio};
+use rekindle_core::metrics::Ratio;
+use rekindle_core::metrics::recovery::timing::{DELAYS, HOURS, Slot};
 use rekindle_core::sequence::arm::Arm;
 use rekindle_core::sequence::{Action, Sequence, Wait};
-use rekindle_core::time::{DAY, HOUR};
-use rekindle_engine::metrics::RecoveryQuestion;
+use rekindle_core::time::HOUR;
 use rekindle_engine::workspace::WorkspaceChange;
-use rekindle_testkit::build::{EventExt, at, event};
+use rekindle_testkit::build::{EventExt, event};
 use rekindle_testkit::databases;
 
 use crate::house::{House, sequence, step, webhook};
@@ -25,17 +24,6 @@ fn is_in_india(number: u32) -> bool {
 /// The first four come back.
 fn comes_back(number: u32) -> bool {
     number < 4
-}
-
-async fn asked(house: &House, as_of: i64) -> Timing {
-    let question = RecoveryQuestion {
-        sequence: "nudge".into(),
-        period: Period::default(),
-        window: 7 * DAY,
-        as_of: Some(at(as_of)),
-    };
-    let answer = house.engine.query_recovery(house.scope, question).await;
-    answer.expect("there is such a sequence").timing
 }
 
 /// Everybody goes quiet, is called an hour after that was noticed, or would be, and some come back.
@@ -93,7 +81,7 @@ async fn first_messages_are_told_by_their_delay_and_by_the_hour_on_the_customers
         let (treated, held_out) = (all.treated.denominator, all.held_out.denominator);
         assert_eq!(treated + held_out, i64::from(CUSTOMERS));
         assert!(treated > 0 && held_out > 0, "{treated} {held_out}");
-        let found = asked(&house, 19 * 86_400).await;
+        let found = house.recovery("nudge", Some(19 * 86_400)).await.timing;
         // From an hour on, and at six and at one.
         assert_eq!(filled(&found.by_delay), [(2, all)], "{}", database.name);
         let india = slot(&house, is_in_india).await;
@@ -103,8 +91,11 @@ async fn first_messages_are_told_by_their_delay_and_by_the_hour_on_the_customers
         // So few recommend nothing.
         assert_eq!((found.recommended_delay, found.recommended_hour), (None, None));
         // While the window is open nobody counts, not even who came back.
-        assert!(filled(&asked(&house, CALLED + WEEK).await.by_delay).is_empty());
-        assert_eq!(filled(&asked(&house, CALLED + WEEK + 1).await.by_delay), [(2, all)]);
+        assert!(filled(&house.recovery("nudge", Some(CALLED + WEEK)).await.timing.by_delay).is_empty());
+        assert_eq!(
+            filled(&house.recovery("nudge", Some(CALLED + WEEK + 1)).await.timing.by_delay),
+            [(2, all)]
+        );
     }
 }
 
@@ -130,7 +121,7 @@ async fn who_names_no_zone_lives_on_the_clock_of_the_workspace() {
         house.go(600).await;
         house.go(20 * 86_400).await;
         let of = |denominator| Slot { treated: Ratio { numerator: 0, denominator }, ..Slot::default() };
-        let found = asked(&house, 19 * 86_400).await;
+        let found = house.recovery("nudge", Some(19 * 86_400)).await.timing;
         // Ten past midnight in UTC is ten past one in Berlin, and ten past nine in Tokyo.
         assert_eq!(filled(&found.by_hour), [(1, of(1)), (9, of(2))], "{}", database.name);
         // Called the moment it was due.
