@@ -9,6 +9,7 @@ use rekindle_core::attributes::LatestAttributes;
 use rekindle_core::conversation::Conversation;
 use rekindle_core::event::Event;
 use rekindle_core::scope::Scope;
+use rekindle_core::value::Properties;
 use rekindle_ports::StoreResult;
 use rekindle_ports::rows::{ConversationRow, CustomerRow, NameKind, StoredEvent};
 use rekindle_ports::store::Subjects;
@@ -24,6 +25,8 @@ use crate::sql::{Cell, Columns, Kind, Source, json_text};
 use crate::store::{SeaTx, get};
 use crate::tombstone::Lookup;
 
+mod attributes;
+mod returns;
 mod rows;
 
 pub(crate) use rows::{CLAMPED, conversation, customer, event, instant};
@@ -194,6 +197,18 @@ impl Subjects for SeaTx {
         events.extend(self.events_naming(wanted, "AND conversation IS NULL").await?);
         events.sort_by(|(_, a), (_, b)| in_order(a, b));
         Ok(events)
+    }
+
+    async fn returns(
+        &mut self,
+        kind: NameKind,
+        after: &[(Uuid, Timestamp)],
+    ) -> StoreResult<HashMap<(Uuid, Timestamp), Timestamp>> {
+        returns::first(self, kind, after).await
+    }
+
+    async fn attributes(&mut self, kind: NameKind, keys: &[Uuid]) -> StoreResult<HashMap<Uuid, Properties>> {
+        attributes::current(self, kind, keys).await
     }
 
     async fn attribute_events(&mut self, wanted: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>> {

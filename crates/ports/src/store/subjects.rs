@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use rekindle_core::Timestamp;
 use rekindle_core::event::Event;
+use rekindle_core::value::Properties;
 use uuid::Uuid;
 
 use crate::error::StoreResult;
@@ -61,6 +62,19 @@ pub trait Subjects {
     /// All events of customers (of the conversations they own, and their own), with the
     /// customer, in stream order.
     async fn customer_events(&mut self, keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
+
+    /// When customers came back: for each of the subjects (all of one kind) the first instant later than
+    /// the one beside it at which the customer did something, themselves and no machine
+    /// ([`Event::is_return`]), that is more than news of attributes. What is done in any conversation of a
+    /// customer, and outside of all, is theirs. Those who did not come back are missing.
+    async fn returns(
+        &mut self,
+        kind: NameKind,
+        after: &[(Uuid, Timestamp)],
+    ) -> StoreResult<HashMap<(Uuid, Timestamp), Timestamp>>;
+
+    /// What is known of subjects of a kind now, and nothing else of them; nothing is locked.
+    async fn attributes(&mut self, kind: NameKind, keys: &[Uuid]) -> StoreResult<HashMap<Uuid, Properties>>;
 
     /// Events that set attributes of customers, in whatever conversation, with the customer, in
     /// stream order.

@@ -59,7 +59,7 @@ pub(super) const EVENT: &Columns = &[
 ];
 
 const PUBLIC: i64 = 1;
-const AUTOMATED: i64 = 2;
+pub(super) const AUTOMATED: i64 = 2;
 const CLOSING: i64 = 4;
 pub(crate) const CLAMPED: i64 = 8;
 

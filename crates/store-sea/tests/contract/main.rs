@@ -5,6 +5,7 @@ mod journeys;
 mod plans;
 mod replays;
 mod resources;
+mod returns;
 mod rows;
 mod subjects;
 mod timers;

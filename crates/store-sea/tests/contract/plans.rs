@@ -3,6 +3,7 @@
 use rekindle_core::Timestamp;
 use rekindle_core::scope::Scope;
 use rekindle_ports::Store;
+use rekindle_ports::rows::NameKind;
 use rekindle_ports::store::Queue;
 use rekindle_store_sea::{SeaStore, StoreOptions, open};
 use rekindle_testkit::database::postgres;
@@ -67,7 +68,14 @@ async fn keys_are_looked_up_one_by_one_in_a_table_without_statistics() {
     let mut tx = store.read(scope()).await.expect("a transaction");
     assert_eq!(tx.conversation_events(&conversations).await.expect("events").len(), 200);
     drop(tx);
-    assert_eq!(rows_read(&store).await - after_ids, 200, "a row for each event of those conversations");
+    let after_events = rows_read(&store).await;
+    assert_eq!(after_events - after_ids, 200, "a row for each event of those conversations");
+    // Nobody of those did anything: each look goes to the end of its conversation.
+    let looks: Vec<_> = conversations.iter().map(|key| (*key, Timestamp(0))).collect();
+    let mut tx = store.read(scope()).await.expect("a transaction");
+    assert!(tx.returns(NameKind::Conversation, &looks).await.expect("returns").is_empty());
+    drop(tx);
+    assert_eq!(rows_read(&store).await - after_events, 200, "a row for each event that may be a return");
 }
 
 #[tokio::test]

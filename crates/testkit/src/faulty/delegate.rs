@@ -9,6 +9,7 @@ use rekindle_core::funnel::Funnel;
 use rekindle_core::mark::{Mark, MarkKey};
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::{Progress, Sequence};
+use rekindle_core::value::Properties;
 use rekindle_ports::StoreResult;
 use rekindle_ports::browse::{ConversationQuery, CustomerQuery, Scanned, SilenceRow, Stream, Tally};
 use rekindle_ports::erasure::{Erased, Erasure};
@@ -81,6 +82,8 @@ delegate!(Subjects {
     fn events_by_id(ids: &[String]) -> StoreResult<Vec<Event>>;
     fn conversation_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
     fn customer_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
+    fn returns(kind: NameKind, after: &[(Uuid, Timestamp)]) -> StoreResult<HashMap<(Uuid, Timestamp), Timestamp>>;
+    fn attributes(kind: NameKind, keys: &[Uuid]) -> StoreResult<HashMap<Uuid, Properties>>;
     fn attribute_events(keys: &[Uuid]) -> StoreResult<Vec<(Uuid, Event)>>;
     fn conversations_owned(customers: &[Uuid]) -> StoreResult<Vec<Uuid>>;
     fn conversations_unowned(after: Option<Uuid>, limit: u32) -> StoreResult<Vec<Uuid>>;
