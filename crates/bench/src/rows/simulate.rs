@@ -33,7 +33,7 @@ const NOWHERE: u16 = 9;
 /// An hour's wait, a branch and a mail over every journey, beside reading the same journeys and
 /// their events.
 ///
-/// Every journey falls silent for so long that its events have to be read, most of them once.
+/// Every journey falls silent for so long that its return has to be looked up, most of them twice.
 pub async fn time(bench: &Bench) -> Fallible<Vec<Line>> {
     let define = async |channel| lull(&channel).await;
     let (database, pool) = load(bench, bench.large(FULL), Copied::Everything, define).await?;

@@ -71,13 +71,23 @@ impl Program {
         self.quiet.as_ref()
     }
 
-    /// Whether a rule of it looks at events.
+    /// Whether it waits for events, or a rule of it looks at them.
     pub fn reads_events(&self) -> bool {
-        self.ops.iter().any(|op| match op {
-            Op::Await { .. } => true,
-            Op::Case { when, .. } => when.reads().event,
-            Op::Round { until, .. } => until.as_ref().is_some_and(|rule| rule.reads().event),
-            Op::Do { .. } | Op::Otherwise { .. } | Op::Draw { .. } | Op::Jump(_) => false,
+        let waits = self.ops.iter().any(|op| matches!(op, Op::Await { .. }));
+        waits || self.rules().any(|rule| rule.reads().event)
+    }
+
+    /// Whether a rule of it looks at what is known of the conversation.
+    pub fn reads_conversations(&self) -> bool {
+        self.rules().any(|rule| !rule.reads().conversation_keys.is_empty())
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Predicate> {
+        self.ops.iter().filter_map(|op| match op {
+            Op::Await { rule, .. } => Some(rule),
+            Op::Case { when, .. } => Some(when),
+            Op::Round { until, .. } => until.as_ref(),
+            Op::Do { .. } | Op::Otherwise { .. } | Op::Draw { .. } | Op::Jump(_) => None,
         })
     }
 

@@ -32,7 +32,7 @@ mod hourly;
 mod tests;
 
 use clock::{Done, Fate, Running};
-pub use endings::{left_at, returned_at};
+pub use endings::left_at;
 pub use hourly::{Hourly, MOST_HOURS};
 
 /// What silences are run through. It shows nobody its secret.

@@ -7,7 +7,7 @@ use rekindle_core::Timestamp;
 use rekindle_core::funnel::OwedBy;
 use rekindle_core::mark::MarkKind;
 use rekindle_core::metrics::Period;
-use rekindle_core::predicate;
+use rekindle_core::predicate::{self, Predicate};
 use rekindle_core::scope::Scope;
 use rekindle_core::sequence::arm::Holdouts;
 use rekindle_core::sequence::simulate::{Rules, Simulation, Simulator};
@@ -16,7 +16,7 @@ use rekindle_core::violation::Violation;
 use rekindle_ports::Tx;
 use rekindle_ports::rows::FillState;
 
-use self::known::{Known, Wanted};
+use self::known::{Hearing, Known, Wanted};
 use self::silences::{Pages, Watched};
 use super::{PreviewedMessage, definition, drafted, existing};
 use crate::engine::{Engine, Inner};
@@ -148,11 +148,16 @@ async fn answer(
     // It was checked above, so that it can be read.
     let entry = Some(sequence.body.entry.as_str()).filter(|rule| !rule.is_empty());
     let entry = entry.and_then(|rule| predicate::parse(rule).ok());
+    let at_entry = entry.as_ref().map(Predicate::reads).unwrap_or_default();
     let wanted = Wanted {
         is_ours: watched.is_ours,
         subject: funnel.funnel.subject,
-        in_steps: program.reads_events(),
-        at_entry: entry.as_ref().is_some_and(|rule| rule.reads().event),
+        conversations: program.reads_conversations() || !at_entry.conversation_keys.is_empty(),
+        events: match (program.reads_events(), at_entry.event) {
+            (true, _) => Hearing::Everything,
+            (false, true) => Hearing::Anchors,
+            (false, false) => Hearing::Nothing,
+        },
         zone: &workspace.body.zone,
     };
     let rules = Rules {
@@ -197,7 +202,7 @@ async fn run_through(
                 budget::check(due)?;
                 let known = Known::of(tx, some, wanted).await?;
                 for it in some {
-                    simulator.take(&known.candidate(it, wanted));
+                    simulator.take(&known.candidate(it));
                 }
             }
             found.clear();

@@ -1,16 +1,8 @@
 //! What ended runs that never were, read from history.
 
-use crate::event::Event;
 use crate::fold::Passages;
 use crate::funnel::CompiledFunnel;
 use crate::time::Timestamp;
-
-/// When the customer came back: the first of these events, in the order of the stream, that is a
-/// word of theirs or something that they did.
-pub fn returned_at<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Timestamp> {
-    let back = events.into_iter().find(|event| event.is_return() && !event.carries_attributes());
-    back.map(|event| event.effective_at)
-}
 
 /// When a journey that was in a stage at an instant left it, went through the last one or was
 /// closed.

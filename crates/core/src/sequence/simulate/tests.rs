@@ -294,21 +294,6 @@ fn a_run_that_history_does_not_see_the_end_of_is_open() {
     assert_eq!((found.open, found.messages), (1, 0));
 }
 
-#[test]
-fn the_first_word_of_the_customer_is_a_return_and_attributes_are_none() {
-    let mut events = vec![
-        word("customer_message", noon()),
-        word("agent_message", noon().plus(1)),
-        Event { author: Author::Customer, ..word("customer_updated", noon().plus(2)) },
-        Event { automated: true, ..word("customer_message", noon().plus(3)) },
-    ];
-    assert_eq!(returned_at(&events), Some(noon()));
-    events.remove(0);
-    assert_eq!(returned_at(&events), None);
-    events.push(word("page_viewed", noon().plus(4)));
-    assert_eq!(returned_at(&events), Some(noon().plus(4)));
-}
-
 proptest! {
     /// Whatever becomes of a silence, it is counted once, and so is every message.
     #[test]
