@@ -1,6 +1,6 @@
 //! Events that were stored, and the sequences that start on them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rekindle_core::Timestamp;
@@ -13,6 +13,7 @@ use rekindle_core::value::Properties;
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::EndReason;
 use rekindle_ports::resources::SequenceRow;
+use rekindle_ports::rows::NameKind;
 use uuid::Uuid;
 
 use super::stages::in_stages;
@@ -131,22 +132,17 @@ async fn leave_out_returned(
     if late.is_empty() {
         return Ok(());
     }
-    let of = |key: fn(&Candidate<'_>) -> Option<Uuid>| -> Vec<Uuid> {
-        let keys: BTreeSet<Uuid> = late.iter().filter_map(|place| key(&candidates[*place])).collect();
-        keys.into_iter().collect()
+    let looks = |kind: NameKind| -> Vec<(Uuid, Timestamp)> {
+        let of = late.iter().map(|place| &candidates[*place]);
+        let of = of.filter(|it| it.conversation.is_some() == (kind == NameKind::Conversation));
+        of.map(|it| (it.origin.subject, it.due_at)).collect()
     };
-    let conversations = of(|it| it.conversation);
-    let customers = of(|it| it.customer.filter(|_| it.conversation.is_none()));
-    let mut events = tx.conversation_events(&conversations).await?;
-    events.extend(tx.customer_events(&customers).await?);
-    let mut last: HashMap<Uuid, Timestamp> = HashMap::new();
-    for (subject, event) in events.iter().filter(|(_, event)| comes_back(event)) {
-        let known = last.entry(*subject).or_insert(event.effective_at);
-        *known = event.effective_at.max(*known);
-    }
+    let (conversations, customers) = (looks(NameKind::Conversation), looks(NameKind::Customer));
+    let mut returns = tx.returns(NameKind::Conversation, &conversations).await?;
+    returns.extend(tx.returns(NameKind::Customer, &customers).await?);
     for place in late {
         let it = &mut candidates[place];
-        if last.get(&it.origin.subject).is_some_and(|at| *at > it.due_at) {
+        if returns.contains_key(&(it.origin.subject, it.due_at)) {
             it.skipped = Some(EndReason::CustomerReturned);
         }
     }
