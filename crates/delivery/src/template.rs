@@ -14,6 +14,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::OnceLock;
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -105,8 +106,14 @@ impl Templates {
     }
 }
 
+/// The engine of a kind, made once: putting one together takes longer than most templates do.
+fn environment(kind: Kind) -> &'static Environment<'static> {
+    static ENGINES: [OnceLock<Environment<'static>>; 5] = [const { OnceLock::new() }; 5];
+    ENGINES[kind as usize].get_or_init(|| engine(kind))
+}
+
 /// A new engine: no loader, no globals, no filter or test but ours.
-fn environment(kind: Kind) -> Environment<'static> {
+fn engine(kind: Kind) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION);

@@ -4,11 +4,9 @@
 //! work of the rendering, so that a loop over a filter ends in time.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use minijinja::value::ValueKind;
-use minijinja::{Environment, Error, ErrorKind, Value, filters, tests};
+use minijinja::{Environment, Error, ErrorKind, State, Value, filters, tests};
 
 /// The filters a template may use.
 pub const FILTERS: &[&str] = &[
@@ -51,7 +49,7 @@ pub(super) const TESTS: &[&str] = &[
 /// Bytes of text that the filters of one rendering may walk.
 const WORK_BYTES: usize = 8 * 1024 * 1024;
 
-/// Adds all filters and tests, with a new account of work.
+/// Adds all filters and tests. Each rendering has an account of work of its own.
 pub(super) fn install(environment: &mut Environment<'_>) {
     environment.add_filter("abs", filters::abs);
     environment.add_filter("d", filters::default);
@@ -60,29 +58,26 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     environment.add_filter("int", filters::int);
     environment.add_filter("round", filters::round);
 
-    let work = Work::default();
     for (name, change) in TEXT_FILTERS {
-        let work = work.clone();
-        environment.add_filter(*name, move |value: &Value| work.over(value).map(|text| change(&text)));
+        environment.add_filter(*name, move |state: &mut State, value: &Value| {
+            Work::of(state).over(value).map(|text| change(&text))
+        });
     }
-    let account = work.clone();
-    environment.add_filter("truncate", move |value: &Value, length: Option<usize>| {
-        account.over(value).map(|text| truncate(&text, length.unwrap_or(255)))
+    environment.add_filter("truncate", |state: &mut State, value: &Value, length: Option<usize>| {
+        Work::of(state).over(value).map(|text| truncate(&text, length.unwrap_or(255)))
     });
     for name in ["length", "count"] {
-        let account = work.clone();
-        environment.add_filter(name, move |value: &Value| {
-            account.charge(value)?;
+        environment.add_filter(name, |state: &mut State, value: &Value| {
+            Work::of(state).charge(value)?;
             filters::length(value)
         });
     }
-    let account = work.clone();
-    environment.add_filter("first", move |value: &Value| {
-        account.charge(value)?;
+    environment.add_filter("first", |state: &mut State, value: &Value| {
+        Work::of(state).charge(value)?;
         filters::first(value)
     });
-    environment.add_filter("last", move |value: Value| {
-        work.charge(&value)?;
+    environment.add_filter("last", |state: &mut State, value: Value| {
+        Work::of(state).charge(&value)?;
         filters::last(value)
     });
 
@@ -115,12 +110,17 @@ const TEXT_FILTERS: &[TextFilter] = &[
 ];
 
 /// Bytes walked so far in one rendering.
-#[derive(Clone, Default)]
-struct Work(Arc<AtomicUsize>);
+#[derive(Default)]
+struct Work(usize);
 
 impl Work {
+    /// The account of a rendering.
+    fn of<'s>(state: &'s mut State<'_, '_>) -> &'s mut Self {
+        state.get_or_insert_extension(Self::default())
+    }
+
     /// The value as text, charged.
-    fn over<'v>(&self, value: &'v Value) -> Result<Cow<'v, str>, Error> {
+    fn over<'v>(&mut self, value: &'v Value) -> Result<Cow<'v, str>, Error> {
         let text = match (value.as_str(), value.kind()) {
             (Some(text), _) => Cow::Borrowed(text),
             (None, ValueKind::Number | ValueKind::Bool) => Cow::Owned(value.to_string()),
@@ -135,13 +135,14 @@ impl Work {
     }
 
     /// Charges a value that is not walked as text only.
-    fn charge(&self, value: &Value) -> Result<(), Error> {
+    fn charge(&mut self, value: &Value) -> Result<(), Error> {
         self.spend(value.as_str().map_or_else(|| value.len().unwrap_or(0), str::len))
     }
 
-    fn spend(&self, bytes: usize) -> Result<(), Error> {
-        let before = self.0.fetch_add(bytes.max(16), Ordering::Relaxed);
-        if before + bytes > WORK_BYTES {
+    fn spend(&mut self, bytes: usize) -> Result<(), Error> {
+        let after = self.0 + bytes;
+        self.0 += bytes.max(16);
+        if after > WORK_BYTES {
             return Err(Error::new(ErrorKind::OutOfFuel, "filters have walked more than 8 MiB"));
         }
         Ok(())

@@ -33,6 +33,17 @@ fn refused(source: &str) -> TemplateError {
 }
 
 #[test]
+fn what_one_rendering_walked_is_not_charged_to_the_next() {
+    // A third of what one may walk.
+    let third = "{% for i in items %}{{ big|upper|length }}{% endfor %}".repeat(12);
+    for _ in 0..9 {
+        assert!(text(&third).starts_with("60000"));
+    }
+    let over = refused(&third.repeat(4));
+    assert!(over.message.contains("8 MiB"), "{over:?}");
+}
+
+#[test]
 fn the_language_says_what_a_message_needs() {
     for (source, wanted) in [
         ("Hello {{ name }}!", "Hello Ann <b>!"),
