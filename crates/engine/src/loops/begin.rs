@@ -20,7 +20,7 @@ use rekindle_ports::rows::{Claimed, Lease, NameKind};
 use rekindle_ports::{Deliver, Tx};
 use uuid::Uuid;
 
-use super::locks::{lock_free_subjects, lock_subjects};
+use super::locks::{lock_free_pairs, lock_subjects};
 use super::rest::Rest;
 use super::room::Verdict;
 use super::settle::{MOST_VANISHED, over};
@@ -69,11 +69,11 @@ pub(super) fn begin(
         let ids: Vec<String> = claims.iter().map(|claim| claim.key.id.clone()).collect();
         let seen = tx.deliveries_by_id(&ids).await?;
         let of = |it: &DeliveryRow| [it.conversation, it.customer].into_iter().flatten();
-        let subjects = seen.iter().flat_map(of);
         let (locked, claims, busy) = if claims.len() == 1 {
-            (lock_subjects(tx, subjects).await?, claims, Vec::new())
+            (lock_subjects(tx, seen.iter().flat_map(of)).await?, claims, Vec::new())
         } else {
-            let locked = lock_free_subjects(tx, subjects).await?;
+            let pairs = seen.iter().map(|it| (it.conversation, it.customer));
+            let locked = lock_free_pairs(tx, pairs).await?;
             let is_busy = |it: &&DeliveryRow| !of(it).all(|subject| locked.holds(subject));
             let busy: HashSet<&str> = seen.iter().filter(is_busy).map(|it| it.id.as_str()).collect();
             let (claims, busy) = claims.into_iter().partition(|claim| !busy.contains(claim.key.id.as_str()));

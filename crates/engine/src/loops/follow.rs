@@ -108,8 +108,8 @@ pub(crate) async fn lead(
             RunPolicy::Cancel => return Ok(Led::Ends(EndReason::SequenceChanged)),
             RunPolicy::Migrate => {}
         }
-        let from = program(tx, programs, shelf, sequence, at.revision).await?;
-        let to = program(tx, programs, shelf, sequence, change.revision).await?;
+        let from = shelf.program(tx, programs, sequence, at.revision).await?;
+        let to = shelf.program(tx, programs, sequence, change.revision).await?;
         let (Some(from), Some(to)) = (from, to) else {
             continue;
         };
@@ -172,18 +172,6 @@ pub(crate) async fn follow_batch(
 /// Whether a run waits, and for something else than a delivery.
 fn waits_for_time(run: &RunRow) -> bool {
     run.progress.awaits.as_ref().is_some_and(|awaits| !matches!(awaits, Awaits::Delivery { .. }))
-}
-
-/// The program of a revision; `None` for one that is gone, or that this version cannot walk through.
-async fn program(
-    tx: &mut dyn Tx,
-    programs: &Programs,
-    shelf: &mut Shelf,
-    sequence: &str,
-    revision: i32,
-) -> EngineResult<Option<Arc<Program>>> {
-    let body = shelf.revision(tx, sequence, revision).await?;
-    Ok(body.and_then(|body| programs.of(&body)))
 }
 
 fn line(run: &RunRow, step: Option<&str>, now: Timestamp) -> RunEvent {

@@ -30,8 +30,7 @@ impl Heard {
     ) -> EngineResult<Self> {
         let mut curious = Vec::new();
         for run in runs {
-            let body = shelf.body(tx, run).await?;
-            let program = body.and_then(|body| inner.programs.of(&body));
+            let program = shelf.program_of(tx, &inner.programs, run).await?;
             if program.is_some_and(|program| program.reads_events()) {
                 curious.push(run);
             }

@@ -1,4 +1,4 @@
-//! Locks the subjects of claimed rows in the order that everybody locks in.
+//! Locks the subjects of claimed rows: in the order that everybody locks in, or without waiting.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,9 +34,34 @@ pub(super) async fn lock_free_subjects(
     tx: &mut dyn Tx,
     subjects: impl IntoIterator<Item = Uuid>,
 ) -> EngineResult<Locked> {
-    let Wanted { people, keys } = Wanted::of(tx, subjects).await?;
-    let customers = tx.lock_free_customers(&people).await?;
-    Ok(Locked::of(customers, tx.lock_free_conversations(&keys).await?))
+    let keys: BTreeSet<Uuid> = subjects.into_iter().collect();
+    lock_free(tx, keys.clone(), keys).await
+}
+
+/// The same for conversations and customers that are known to be such.
+pub(super) async fn lock_free_pairs(
+    tx: &mut dyn Tx,
+    pairs: impl IntoIterator<Item = (Option<Uuid>, Option<Uuid>)>,
+) -> EngineResult<Locked> {
+    let (mut keys, mut people) = (BTreeSet::new(), BTreeSet::new());
+    for (conversation, customer) in pairs {
+        keys.extend(conversation);
+        people.extend(customer);
+    }
+    lock_free(tx, keys, people).await
+}
+
+/// Conversations come first here, and say who owns them: nobody waits in a circle for those who wait
+/// for nobody.
+async fn lock_free(
+    tx: &mut dyn Tx,
+    keys: BTreeSet<Uuid>,
+    mut people: BTreeSet<Uuid>,
+) -> EngineResult<Locked> {
+    let conversations = tx.lock_free_conversations(&keys.into_iter().collect::<Vec<_>>()).await?;
+    people.extend(conversations.iter().filter_map(|row| row.owner.as_ref()).map(|(owner, _)| *owner));
+    let customers = tx.lock_free_customers(&people.into_iter().collect::<Vec<_>>()).await?;
+    Ok(Locked::of(customers, conversations))
 }
 
 /// Keys to lock, each kind in order.

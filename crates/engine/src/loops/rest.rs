@@ -45,8 +45,7 @@ impl<'a> Rest<'a> {
         let Some(run) = run else {
             return Ok(Ruling::Send);
         };
-        let body = shelf.body(tx, run).await?;
-        let program = body.and_then(|body| self.programs.of(&body));
+        let program = shelf.program_of(tx, self.programs, run).await?;
         let quiet = program.as_ref().and_then(|program| program.quiet());
         let Some(quiet) = quiet.filter(|_| is_mail_to_customer(delivery)) else {
             return Ok(Ruling::Send);

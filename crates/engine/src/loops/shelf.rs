@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rekindle_core::sequence::{Sequence, SequenceState};
+use rekindle_core::sequence::{Program, Sequence, SequenceState};
 use rekindle_ports::Tx;
 use rekindle_ports::ledger::RunRow;
 use rekindle_ports::resources::{DestinationRow, RunChange, SequenceRow, WorkspaceRow};
@@ -14,6 +14,7 @@ use rekindle_ports::rows::RevisionRow;
 
 use super::compose::latest;
 use crate::error::EngineResult;
+use crate::sequences::programs::Programs;
 
 /// Rows that were read, each by what it was asked by; those that are missing too.
 #[derive(Default)]
@@ -27,6 +28,7 @@ pub(crate) struct Shelf {
     /// Sequences that moved to another funnel.
     elsewhere: HashMap<String, Option<Standing>>,
     bodies: HashMap<(String, i32), Option<Arc<Sequence>>>,
+    programs: HashMap<(String, i32), Option<Arc<Program>>>,
     /// What revisions say of runs, by sequence.
     changes: HashMap<String, Arc<Vec<RunChange>>>,
 }
@@ -113,6 +115,34 @@ impl Shelf {
             self.bodies.insert(key.clone(), body.map(Arc::new));
         }
         Ok(self.bodies.get(&key).cloned().flatten())
+    }
+
+    /// The same, laid out; `None` too for one that this version cannot walk through.
+    pub async fn program(
+        &mut self,
+        tx: &mut dyn Tx,
+        programs: &Programs,
+        sequence: &str,
+        revision: i32,
+    ) -> EngineResult<Option<Arc<Program>>> {
+        let key = (sequence.to_owned(), revision);
+        if let Some(known) = self.programs.get(&key) {
+            return Ok(known.clone());
+        }
+        let body = self.revision(tx, sequence, revision).await?;
+        let program = body.and_then(|body| programs.of(&body));
+        self.programs.insert(key, program.clone());
+        Ok(program)
+    }
+
+    /// The program that a run walks.
+    pub async fn program_of(
+        &mut self,
+        tx: &mut dyn Tx,
+        programs: &Programs,
+        run: &RunRow,
+    ) -> EngineResult<Option<Arc<Program>>> {
+        self.program(tx, programs, &run.sequence, run.sequence_revision).await
     }
 
     /// What the revisions of a sequence say of runs, oldest first.

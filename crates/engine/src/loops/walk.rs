@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::compose::{Order, compose, delivery_id};
 use super::follow::{Fate, follow};
 use super::heard::Heard;
-use super::locks::{Locked, lock_free_subjects, lock_subjects};
+use super::locks::{Locked, lock_free_pairs, lock_subjects};
 use super::shelf::Shelf;
 use super::zone::zone_of;
 use crate::engine::Inner;
@@ -51,11 +51,11 @@ pub(super) fn advance(
         let ids: Vec<Uuid> = claims.iter().map(|claim| claim.key.id).collect();
         let seen = tx.runs_by_id(&ids).await?;
         let of = |run: &RunRow| [Some(run.trigger.subject), run.customer].into_iter().flatten();
-        let subjects = seen.iter().flat_map(of);
         let (locked, claims, busy) = if claims.len() == 1 {
-            (lock_subjects(tx, subjects).await?, claims, Vec::new())
+            (lock_subjects(tx, seen.iter().flat_map(of)).await?, claims, Vec::new())
         } else {
-            let locked = lock_free_subjects(tx, subjects).await?;
+            let pairs = seen.iter().map(|run| (run.conversation, run.customer));
+            let locked = lock_free_pairs(tx, pairs).await?;
             let is_busy = |run: &&RunRow| !of(run).all(|subject| locked.holds(subject));
             let busy: HashSet<Uuid> = seen.iter().filter(is_busy).map(|run| run.id).collect();
             let (busy, claims) = claims.into_iter().partition(|claim| busy.contains(&claim.key.id));
@@ -142,7 +142,7 @@ impl Walk<'_> {
         awaited: Option<DeliveryRow>,
     ) -> EngineResult<()> {
         let (state, body) = (self.shelf.state(tx, &run).await?, self.shelf.body(tx, &run).await?);
-        let body = match (state, body) {
+        match (state, body) {
             (Some(SequenceState::Paused), _) => {
                 run.next_at = Some(self.now.plus(PAUSED_LOOK));
                 self.done.released.push((claim, run));
@@ -152,8 +152,8 @@ impl Walk<'_> {
                 self.done.ended.push((run.id, EndReason::SequenceArchived));
                 return Ok(());
             }
-            (_, Some(body)) => body,
-        };
+            (_, Some(_)) => {}
+        }
         match awaited {
             Some(delivery) if !delivery.state.is_final() => {
                 run.next_at = None;
@@ -166,7 +166,7 @@ impl Walk<'_> {
             }
             None => {}
         }
-        let Some(program) = self.inner.programs.of(&body) else {
+        let Some(program) = self.shelf.program_of(tx, &self.inner.programs, &run).await? else {
             self.done.stuck.push((run.id, "this version cannot walk through its sequence".into()));
             return Ok(());
         };
