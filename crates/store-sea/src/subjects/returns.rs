@@ -6,6 +6,7 @@ use rekindle_core::Timestamp;
 use rekindle_core::event::{Author, CONVERSATION_UPDATED, CUSTOMER_UPDATED};
 use rekindle_ports::StoreResult;
 use rekindle_ports::rows::NameKind;
+use sea_orm::DatabaseBackend;
 use uuid::Uuid;
 
 use super::rows::AUTOMATED;
@@ -21,57 +22,80 @@ pub(super) type Returns = HashMap<(Uuid, Timestamp), Timestamp>;
 
 const LOOK: &Columns = &[("subject", Kind::Uuid), ("after", Kind::Number)];
 
+/// Walks once through what each subject did after the earliest of its instants, and answers all of
+/// them from that: a subject may be asked about a thousand times.
 pub(super) async fn first(tx: &SeaTx, kind: NameKind, looks: &Looks) -> StoreResult<Returns> {
-    match kind {
-        NameKind::Conversation => to_subjects(tx, "e.conversation = v.subject", looks).await,
-        NameKind::Customer => to_customers(tx, looks).await,
+    let mut earliest: HashMap<Uuid, Timestamp> = HashMap::new();
+    for (subject, after) in looks {
+        let known = earliest.entry(*subject).or_insert(*after);
+        *known = *after.min(known);
     }
+    let mut came: HashMap<Uuid, Vec<Timestamp>> = HashMap::new();
+    for (subject, at) in all(tx, kind, &earliest).await? {
+        came.entry(subject).or_default().push(at);
+    }
+    for instants in came.values_mut() {
+        instants.sort_unstable();
+    }
+    let first = |look: &(Uuid, Timestamp)| {
+        let instants = came.get(&look.0)?;
+        let at = instants.get(instants.partition_point(|at| *at <= look.1))?;
+        Some((*look, *at))
+    };
+    Ok(looks.iter().filter_map(first).collect())
 }
 
-/// In a conversation of theirs, or outside of any.
-async fn to_customers(tx: &SeaTx, looks: &Looks) -> StoreResult<Returns> {
-    let customers: Vec<Uuid> = looks.iter().map(|(customer, _)| *customer).collect();
-    let mut owned: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
-    for (conversation, owner) in tx.owned_by(&customers).await? {
-        owned.entry(owner).or_default().push(conversation);
+/// All returns of subjects, each after the instant beside it.
+async fn all(
+    tx: &SeaTx,
+    kind: NameKind,
+    after: &HashMap<Uuid, Timestamp>,
+) -> StoreResult<Vec<(Uuid, Timestamp)>> {
+    if after.is_empty() {
+        return Ok(Vec::new());
     }
-    let of = |customer: &Uuid| owned.get(customer).map_or(&[][..], Vec::as_slice);
-    let inside = looks.iter().flat_map(|(customer, after)| of(customer).iter().map(|it| (*it, *after)));
-    let inside = to_subjects(tx, "e.conversation = v.subject", &inside.collect::<Vec<_>>()).await?;
-    let mut returns = to_subjects(tx, "e.conversation IS NULL AND e.customer = v.subject", looks).await?;
-    for look @ (customer, after) in looks {
-        let first = of(customer).iter().filter_map(|it| inside.get(&(*it, *after))).min();
-        if let Some(at) = first {
-            let known = returns.entry(*look).or_insert(*at);
-            *known = *at.min(known);
-        }
+    if kind == NameKind::Conversation {
+        return found(tx, IN_CONVERSATION, after).await;
     }
+    let customers: Vec<Uuid> = after.keys().copied().collect();
+    let owners = tx.owned_by(&customers).await?;
+    let inside = owners.iter().map(|(conversation, owner)| (*conversation, after[owner])).collect();
+    let mut returns = found(tx, IN_CONVERSATION, &inside).await?;
+    for (subject, _) in &mut returns {
+        *subject = owners[subject];
+    }
+    returns.extend(found(tx, ALONE, after).await?);
     Ok(returns)
 }
 
-/// One look into an index of events for each, which ends at the first that is a return.
-async fn to_subjects(tx: &SeaTx, whose: &str, looks: &Looks) -> StoreResult<Returns> {
-    if looks.is_empty() {
-        return Ok(Returns::new());
+const IN_CONVERSATION: &str = "e.conversation = v.subject";
+const ALONE: &str = "e.conversation IS NULL AND e.customer = v.subject";
+
+/// One walk along an index of events for each: a planner without statistics is told so.
+async fn found(
+    tx: &SeaTx,
+    whose: &str,
+    after: &HashMap<Uuid, Timestamp>,
+) -> StoreResult<Vec<(Uuid, Timestamp)>> {
+    if after.is_empty() {
+        return Ok(Vec::new());
     }
-    let rows: Vec<Vec<Cell>> = looks.iter().map(|(key, after)| vec![(*key).into(), after.0.into()]).collect();
+    let rows: Vec<Vec<Cell>> = after.iter().map(|(key, after)| vec![(*key).into(), after.0.into()]).collect();
     let Source { select, values } = tx.source(LOOK, &rows, 1);
-    let sql = format!(
-        "SELECT v.subject, v.after, (SELECT e.effective_at FROM events e \
-           WHERE {} AND {whose} AND e.effective_at > v.after AND {} \
-           ORDER BY e.effective_at, e.sequence, e.id LIMIT 1) AS at FROM ({select}) AS v",
-        tx.here_in("e."),
-        is_return()
-    );
-    let mut returns = Returns::new();
-    for row in tx.all(&sql, values).await? {
-        let at: Option<i64> = get(&row, "events", "at")?;
-        if let Some(at) = at {
-            let look = (get(&row, "events", "subject")?, Timestamp(get(&row, "events", "after")?));
-            returns.insert(look, Timestamp(at));
+    let which = format!("{} AND {whose} AND e.effective_at > v.after AND {}", tx.here_in("e."), is_return());
+    let events = match tx.backend {
+        DatabaseBackend::Postgres => {
+            let in_order = "ORDER BY e.effective_at, e.sequence, e.id OFFSET 0";
+            format!("LATERAL (SELECT e.effective_at FROM events e WHERE {which} {in_order}) AS e")
         }
-    }
-    Ok(returns)
+        // Joined so, SQLite keeps the order of the tables.
+        _ => format!("events e WHERE {which}"),
+    };
+    let sql = format!("SELECT v.subject, e.effective_at AS at FROM ({select}) AS v CROSS JOIN {events}");
+    let rows = tx.all(&sql, values).await?;
+    rows.iter()
+        .map(|row| Ok((get(row, "events", "subject")?, Timestamp(get(row, "events", "at")?))))
+        .collect()
 }
 
 /// What [`Event::is_return`](rekindle_core::event::Event::is_return) says, of events that carry no

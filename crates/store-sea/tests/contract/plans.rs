@@ -75,7 +75,12 @@ async fn keys_are_looked_up_one_by_one_in_a_table_without_statistics() {
     let mut tx = store.read(scope()).await.expect("a transaction");
     assert!(tx.returns(NameKind::Conversation, &looks).await.expect("returns").is_empty());
     drop(tx);
-    assert_eq!(rows_read(&store).await - after_events, 200, "a row for each event that may be a return");
+    let after_looks = rows_read(&store).await;
+    assert_eq!(after_looks - after_events, 200, "a row for each event that may be a return");
+    let mut tx = store.read(scope()).await.expect("a transaction");
+    assert!(tx.returns(NameKind::Customer, &looks).await.expect("returns").is_empty());
+    drop(tx);
+    assert_eq!(rows_read(&store).await, after_looks, "they are no customers and own nothing");
 }
 
 #[tokio::test]
