@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use rekindle_core::sequence::{Action, CallWebhook};
+use rekindle_core::time::HOUR;
 use rekindle_engine::loops::Stop;
 use rekindle_engine::runs::RunView;
 use rekindle_ports::Tx;
 use rekindle_ports::rows::NameKind;
-use rekindle_testkit::build::at;
+use rekindle_testkit::build::{EventExt, at, event};
 use rekindle_testkit::database::postgres;
 use tokio::time::timeout;
 
-use crate::house::House;
+use crate::house::{House, sequence, step, wait, webhook};
 use crate::schedules::{hourly, mail};
 
 /// Locks Ann, as whoever takes in her events does, until it is dropped.
@@ -74,12 +76,40 @@ async fn a_locked_subject_keeps_no_other_from_being_written_to() {
 }
 
 #[tokio::test]
+async fn a_run_of_a_conversation_that_became_somebodys_waits_for_that_one() {
+    let Some(database) = postgres().await else {
+        return;
+    };
+    let tell = Action::CallWebhook(CallWebhook { body: String::new(), ..webhook() });
+    let house = House::with(&database, sequence(vec![wait("patience", HOUR), step("tell", tell)])).await;
+    for conversation in ["c1", "c2"] {
+        for (number, kind) in [(1, "customer_message"), (2, "agent_message")] {
+            house.hear(event(&format!("{conversation}-{number}"), kind, 0).of(conversation)).await;
+        }
+    }
+    house.go(600).await;
+    let runs = house.runs().await;
+    assert!(runs.len() == 2 && runs.iter().all(|run| run.customer.is_none()), "{runs:#?}");
+    house.hear(event("known", "conversation_updated", 700).from_customer("ann")).await;
+    house.clock.set(at(4_200));
+    let ann = lock_ann(&house).await;
+    meanwhile(&house, async |_| !house.courier.sent().is_empty()).await;
+    assert_eq!(house.courier.sent().len(), 1, "nobody's conversation was told of");
+    drop(ann);
+    database.execute("UPDATE runs SET lease_until = 0 WHERE lease_until IS NOT NULL").await;
+    house.go(4_200).await;
+    assert_eq!(house.courier.sent().len(), 2, "and then that of Ann");
+}
+
+#[tokio::test]
 async fn a_locked_subject_keeps_no_other_from_the_time_of_its_schedule_and_has_its_turn() {
     let Some(database) = postgres().await else {
         return;
     };
     let house = House::with(&database, hourly(mail())).await;
     house.answer_two().await;
+    // Their stalls are over by then, so that nobody else asks for them at the same moment.
+    house.go(3_599).await;
     house.clock.set(at(3_600));
     let ann = lock_ann(&house).await;
     meanwhile(&house, async |runs| runs.iter().any(|run| is_of(run, "c2"))).await;
