@@ -67,7 +67,7 @@ pub struct TemplateError {
 /// How whatever is not plain text begins in a source.
 const MARKS: [&str; 3] = ["{{", "{%", "{#"];
 
-/// Checks and renders templates. Holds nothing: every rendering is on its own.
+/// Checks and renders templates. Nothing of one rendering is kept for the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Templates;
 

@@ -143,7 +143,7 @@ impl Loops {
     /// Does what is due in a queue, once; how many rows were claimed.
     async fn turn_of(&self, queue: Queue) -> EngineResult<usize> {
         if queue == Queue::Deliveries && self.sends.available_permits() == 0 {
-            // Whoever gives one back rings.
+            // Who has sent something rings.
             return Ok(0);
         }
         let now = self.inner.clock.now().await;

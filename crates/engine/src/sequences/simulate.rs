@@ -27,7 +27,8 @@ mod known;
 mod samples;
 mod silences;
 
-/// Silences whose subjects are read at once: with all their events they are what memory holds.
+/// Silences whose subjects are read at once: with their events, where steps ask for them, they are what
+/// memory holds.
 const PAGE: usize = 500;
 
 /// A question about a sequence that was not there.
