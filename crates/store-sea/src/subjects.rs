@@ -277,8 +277,7 @@ impl SeaTx {
         Ok(known)
     }
 
-    /// Locks what a unit of work that may write reads; one that only reads may not.
-    /// Rows of subjects, locked.
+    /// Rows of subjects, locked by a unit of work that may write; one that only reads may not.
     async fn locked(
         &self,
         rows: &Probe<'_>,
